@@ -1,0 +1,51 @@
+/* Labelled pictures in memory, split into training, hold-out and test images.
+ *
+ * The hold-out set is drawn from the training images, the same number per class, by counter-based
+ * random numbers of the seed. Test images are loaded on demand: only the last step may ask.
+ */
+#ifndef TAPER_DATASET_H
+#define TAPER_DATASET_H
+
+#include "support/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct data_config {
+    char source[64];   /* a row of dataset.c's table: "idx" */
+    char folder[512];
+    int holdout_images;
+    int train_images;  /* use only so many (balanced) after the hold-out; 0: all */
+    int test_images;   /* use only the first so many; 0: all */
+    int classes;       /* 0: as the files say */
+    double mean[4], deviation[4]; /* per channel of values in 0..1 */
+    /* augmentation of training images */
+    int crop_padding;  /* zero padding before a random crop of the same size; 0: none */
+    bool flip;         /* mirror half of them */
+};
+
+/* Pictures uint8 NHWC. */
+struct pictures {
+    int count, height, width, channels, classes;
+    uint8_t *pixels; /* [count][height][width][channels] */
+    uint8_t *labels; /* [count], < classes */
+};
+
+enum data_part { DATA_TRAIN, DATA_TEST };
+
+/* Errors name the file: missing, not gzip, wrong magic, counts that disagree with each other or
+ * with the size (checked before allocating), labels out of range, trailing bytes. */
+enum status pictures_load(struct pictures *pictures, const struct data_config *config,
+                          enum data_part part);
+void pictures_release(struct pictures *pictures);
+
+/* Index lists into the training pictures; owned. train is in file order. */
+struct split {
+    int train_count, holdout_count;
+    int *train, *holdout;
+};
+enum status split_make(struct split *split, const struct pictures *pictures,
+                       const struct data_config *config, uint64_t seed);
+void split_release(struct split *split);
+
+#endif

@@ -1,0 +1,27 @@
+/* A metric: sub-network -> number. The search sees nothing else.
+ *
+ * Adding one: a file with a create function, and a row in metric.c's table.
+ */
+#ifndef TAPER_METRIC_H
+#define TAPER_METRIC_H
+
+#include "network/network.h"
+#include "support/status.h"
+
+struct metric; /* owned: metric_release */
+
+struct metric_config {
+    char name[MAX_NAME];  /* "macs", "parameters", or any name of the user's for a command */
+    char command[1024];   /* outside command, run by /bin/sh -c; "" for the built-in ones */
+    double deadline;      /* seconds that one answer of the command may take */
+};
+
+enum status metric_create(struct metric **metric, const struct metric_config *config,
+                          const struct network *network);
+void metric_release(struct metric *metric);
+const char *metric_name(const struct metric *metric);
+
+/* Errors: the command died, is late, or answered something else than a finite number >= 0. */
+enum status metric_value(struct metric *metric, const struct subnetwork *sub, double *value);
+
+#endif

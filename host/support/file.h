@@ -1,0 +1,29 @@
+/* Files that are either the old ones or the new ones, never torn. */
+#ifndef TAPER_FILE_H
+#define TAPER_FILE_H
+
+#include "support/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Writes a temporary file in the same folder, syncs it, renames it over `path`, syncs the folder.
+ * On any error the old file stays and the temporary one is removed. */
+struct file_part {
+    const void *data;
+    size_t size;
+};
+enum status file_replace(const char *path, const struct file_part *parts, int count);
+
+/* The whole file plus a terminating 0; *data is the caller's to free(). Larger than `most` bytes is
+ * an error. */
+enum status file_read(const char *path, size_t most, char **data, size_t *size);
+
+bool file_exists(const char *path);
+enum status folder_make(const char *path); /* like mkdir -p */
+
+/* FNV-1a, to tell whether keys or files changed; not against malice. Start with HASH_START. */
+#define HASH_START UINT64_C(14695981039346656037)
+uint64_t hash_bytes(uint64_t hash, const void *data, size_t size);
+
+#endif
