@@ -63,10 +63,10 @@ struct combine {
  * backward: input.gradient holds d loss / d (a gate) on entry (from the consumer); on exit
  * d loss / d norm(z), with the sums in norm->partial; adds the four parameter gradients. */
 struct squeeze_excite {
-    struct view input;      /* gate NULL */
-    struct tensor pooled;   /* [image][1][1][C] mean of a */
-    struct tensor hidden;   /* [image][1][1][S] relu(reduce pooled + bias) */
-    struct tensor gate;     /* [image][1][1][C] output */
+    struct view input;    /* gate NULL */
+    struct tensor pooled; /* [image][1][1][C] mean of a */
+    struct tensor hidden; /* [image][1][1][S] relu(reduce pooled + bias) */
+    struct tensor gate;   /* [image][1][1][C] output */
     const real *reduce, *reduce_bias, *expand, *expand_bias;
     size_t reduce_offset, reduce_bias_offset, expand_offset, expand_bias_offset;
 };

@@ -28,9 +28,9 @@ static inline int round_up(int value, int multiple) {
 }
 
 /* Activations, NHWC, packed per segment (below): a segment starts at data + first * image_size,
- * whatever it keeps; inside, its images * height * width pixels follow each other without gaps, each
- * `leading dimension` elements long, which follows from the channels that its group keeps. A narrow
- * group is packed: it does not stride over dropped channels. */
+ * whatever it keeps; inside, its images * height * width pixels follow each other without gaps,
+ * each `leading dimension` elements long, which follows from the channels that its group keeps. A
+ * narrow group is packed: it does not stride over dropped channels. */
 struct tensor {
     real *data;
     size_t image_size; /* elements reserved per image */
@@ -98,15 +98,16 @@ struct batch_norm {
     int stride;   /* row length: channels rounded up to CHANNEL_ALIGN */
     enum norm_mode mode;
     real epsilon;
-    const real *weight, *bias;          /* [channels], in the parameters */
-    size_t weight_offset, bias_offset;  /* of their gradients in slice.gradient */
-    real *mean, *variance;              /* [domain][stride]; fixed: one row, given */
-    real *scale, *shift;                /* [domain][stride] forward:  y = scale z + shift */
-    real *grad_y, *grad_z, *grad_one;   /* [domain][stride] backward: dz = grad_y dy + grad_z z + grad_one */
-    double *partial;                    /* [segment][2][stride]
-                                           forward:  mean and sum of squared deviations of z
-                                           backward: sum dy and sum dy (z - mean) */
-    double *row_count;                  /* [segment] pixels behind the segment's partial */
+    const real *weight, *bias;         /* [channels], in the parameters */
+    size_t weight_offset, bias_offset; /* of their gradients in slice.gradient */
+    real *mean, *variance;             /* [domain][stride]; fixed: one row, given */
+    real *scale, *shift;               /* [domain][stride] forward:  y = scale z + shift */
+    real *grad_y, *grad_z,
+        *grad_one;     /* [domain][stride] backward: dz = grad_y dy + grad_z z + grad_one */
+    double *partial;   /* [segment][2][stride]
+                          forward:  mean and sum of squared deviations of z
+                          backward: sum dy and sum dy (z - mean) */
+    double *row_count; /* [segment] pixels behind the segment's partial */
 };
 
 static inline int norm_domain(const struct batch_norm *norm, const struct segment *segment) {
@@ -115,18 +116,18 @@ static inline int norm_domain(const struct batch_norm *norm, const struct segmen
 
 /* A tensor as its consumer sees it:  a = activation(norm(z)) * gate.
  *
- * gradient is where the consumer's backward leaves d loss / d norm(z), that is, with the activation's
- * derivative applied (and its sums in norm->partial). With a gate it leaves d loss / d a untouched
- * and without sums: squeeze_excite_backward finishes. Without norm and activation it is simply
- * d loss / d z. gradient->kept may be larger than tensor's: its first channels count. */
+ * gradient is where the consumer's backward leaves d loss / d norm(z), that is, with the
+ * activation's derivative applied (and its sums in norm->partial). With a gate it leaves d loss / d
+ * a untouched and without sums: squeeze_excite_backward finishes. Without norm and activation it is
+ * simply d loss / d z. gradient->kept may be larger than tensor's: its first channels count. */
 struct view {
     const struct tensor *tensor;
-    struct batch_norm *norm;     /* NULL: identity */
+    struct batch_norm *norm; /* NULL: identity */
     enum activation activation;
-    const struct tensor *gate;   /* [image][1][1][kept] or NULL: squeeze-excite */
+    const struct tensor *gate;     /* [image][1][1][kept] or NULL: squeeze-excite */
     const struct tensor *gradient; /* NULL: not needed (pictures) */
-    int accumulate;              /* backward adds to gradient instead of setting it; only for views
-                                    without norm, activation and gate */
+    int accumulate; /* backward adds to gradient instead of setting it; only for views
+                       without norm, activation and gate */
 };
 
 #endif

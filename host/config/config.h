@@ -2,7 +2,8 @@
  *
  * Grammar, ranges and defaults are the key table in keys.c; the `network` section is read by
  * network_yaml.c. Unknown keys (the nearest valid one is named), wrong types, values out of range,
- * aliases, tags, duplicate keys, depth over 32 and files over 1 MB are errors "FILE:LINE: sentence".
+ * aliases, tags, duplicate keys, depth over 32 and files over 1 MB are errors "FILE:LINE:
+ * sentence".
  */
 #ifndef TAPER_CONFIG_H
 #define TAPER_CONFIG_H
@@ -14,8 +15,8 @@
 
 struct config {
     uint64_t seed;
-    char out[512];  /* run folder; default runs/NAME of the file */
-    int threads;    /* 0: one per core */
+    char out[512];   /* run folder; default runs/NAME of the file */
+    int threads;     /* 0: one per core */
     char device[16]; /* "cpu"; "auto" */
     struct data_config data;
     struct network network;
@@ -39,7 +40,8 @@ enum status config_write(const struct config *config, const char *path);
 enum config_step { STEP_SUPERNET, STEP_SEARCH, STEP_TRAIN };
 uint64_t config_hash(const struct config *config, enum config_step step);
 
-/* The reference of all keys with types, ranges, defaults and meaning, from the parser's own table. */
+/* The reference of all keys with types, ranges, defaults and meaning, from the parser's own table.
+ */
 enum status config_help(void);
 
 /* A network alone, in the same YAML: found.yaml. `head` lines go in front as comments. */

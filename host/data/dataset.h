@@ -12,16 +12,16 @@
 #include <stdint.h>
 
 struct data_config {
-    char source[64];   /* a row of dataset.c's table: "idx" */
+    char source[64]; /* a row of dataset.c's table: "idx" */
     char folder[512];
     int holdout_images;
-    int train_images;  /* use only so many (balanced) after the hold-out; 0: all */
-    int test_images;   /* use only the first so many; 0: all */
-    int classes;       /* 0: as the files say */
+    int train_images;             /* use only so many (balanced) after the hold-out; 0: all */
+    int test_images;              /* use only the first so many; 0: all */
+    int classes;                  /* 0: as the files say */
     double mean[4], deviation[4]; /* per channel of values in 0..1 */
     /* augmentation of training images */
-    int crop_padding;  /* zero padding before a random crop of the same size; 0: none */
-    bool flip;         /* mirror half of them */
+    int crop_padding; /* zero padding before a random crop of the same size; 0: none */
+    bool flip;        /* mirror half of them */
 };
 
 /* Pictures uint8 NHWC. */

@@ -22,12 +22,13 @@ struct loader_options {
 };
 
 struct loaded_batch {
-    const uint8_t *pictures; /* [batch_images][height][width][channels], valid until the next call */
+    const uint8_t
+        *pictures; /* [batch_images][height][width][channels], valid until the next call */
     const int *labels;
 };
 
 enum status loader_create(struct loader **loader, const struct loader_options *options);
-void loader_release(struct loader *loader); /* at any time; NULL is fine */
+void loader_release(struct loader *loader);      /* at any time; NULL is fine */
 int loader_batches(const struct loader *loader); /* per epoch */
 
 /* Batch number `step` counted from the start of training (epoch = step / batches). Steps asked in

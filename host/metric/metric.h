@@ -11,9 +11,9 @@
 struct metric; /* owned: metric_release */
 
 struct metric_config {
-    char name[MAX_NAME];  /* "macs", "parameters", or any name of the user's for a command */
-    char command[1024];   /* outside command, run by /bin/sh -c; "" for the built-in ones */
-    double deadline;      /* seconds that one answer of the command may take */
+    char name[MAX_NAME]; /* "macs", "parameters", or any name of the user's for a command */
+    char command[1024];  /* outside command, run by /bin/sh -c; "" for the built-in ones */
+    double deadline;     /* seconds that one answer of the command may take */
 };
 
 enum status metric_create(struct metric **metric, const struct metric_config *config,

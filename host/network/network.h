@@ -18,7 +18,8 @@ enum { MAX_LAYERS = 128, MAX_CHOICES = 512, MAX_OPTIONS = 256, MAX_NAME = 64 };
 
 enum layer_kind {
     LAYER_CONVOLUTION, /* dense k x k, batch-norm (or bias), activation; optional channel bypass */
-    LAYER_BLOCK, /* inverted residual: [expand 1x1,] depthwise k x k, [squeeze-excite,] project 1x1 */
+    LAYER_BLOCK, /* inverted residual: [expand 1x1,] depthwise k x k, [squeeze-excite,] project 1x1
+                  */
     LAYER_POOL,  /* mean over all pixels */
     LAYER_LINEAR /* fully connected with bias, activation; after a pool */
 };
@@ -37,7 +38,7 @@ enum choice_kind {
 struct choice {
     char name[MAX_NAME + 16]; /* layer name, '.', dimension */
     enum choice_kind kind;
-    int count; /* at least 1; 1: pinned */
+    int count;                /* at least 1; 1: pinned */
     int options[MAX_OPTIONS]; /* strictly falling */
 };
 

@@ -14,7 +14,7 @@
 #include <stdint.h>
 
 enum parameter_role {
-    ROLE_WEIGHT,    /* of a convolution or linear layer: weight decay applies */
+    ROLE_WEIGHT, /* of a convolution or linear layer: weight decay applies */
     ROLE_BIAS,
     ROLE_NORM_WEIGHT,
     ROLE_NORM_BIAS,
@@ -38,7 +38,7 @@ struct parameter {
     enum parameter_part part;
     enum parameter_role role;
     int rank, shape[4];
-    int fan_in;          /* inputs of one output, for the initialisation */
+    int fan_in;           /* inputs of one output, for the initialisation */
     size_t offset, count; /* elements */
 };
 
@@ -61,8 +61,9 @@ const struct parameter *parameters_find(const struct parameters *parameters, int
  * Depends on seed and parameter index only. */
 void parameters_initialise(const struct parameters *parameters, uint64_t seed, real *values);
 
-/* Copies what the stand-alone network keeps: per dimension the first entries, of kernels the centre.
- * Both lists must come from a network and its extraction (parameters are matched by name). */
+/* Copies what the stand-alone network keeps: per dimension the first entries, of kernels the
+ * centre. Both lists must come from a network and its extraction (parameters are matched by name).
+ */
 enum status parameters_extract(const struct parameters *from, const real *values,
                                const struct parameters *to, real *extracted);
 

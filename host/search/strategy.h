@@ -21,18 +21,18 @@ struct search_config {
     int budget_count;
     struct {
         struct metric_config metric;
-        double value;   /* absolute, in the metric's unit; or 0 and */
-        double share;   /* a share of the initial network's metric */
+        double value; /* absolute, in the metric's unit; or 0 and */
+        double share; /* a share of the initial network's metric */
     } budgets[MAX_BUDGETS];
-    int samples;          /* J per iteration; random: per batch of asks */
-    int total_samples;    /* random: how many in all (0: samples x iterations of no use: error) */
-    int layers;           /* L */
-    double reduction;     /* R0, a share of the initial metric */
-    double decay;         /* d */
-    double min_reduction; /* least fall of the target per iteration, share of the initial metric;
-                             0: one width step is always taken anyway */
-    int holdout_images;      /* scored on (0: the whole hold-out set) */
-    int calibration_images;  /* training images for the statistics of a sample */
+    int samples;            /* J per iteration; random: per batch of asks */
+    int total_samples;      /* random: how many in all (0: samples x iterations of no use: error) */
+    int layers;             /* L */
+    double reduction;       /* R0, a share of the initial metric */
+    double decay;           /* d */
+    double min_reduction;   /* least fall of the target per iteration, share of the initial metric;
+                               0: one width step is always taken anyway */
+    int holdout_images;     /* scored on (0: the whole hold-out set) */
+    int calibration_images; /* training images for the statistics of a sample */
 };
 
 /* What a strategy may use; owned by the caller, outlives it. */
@@ -47,12 +47,12 @@ struct search_space {
 
 /* One scored sub-network: a line of search.jsonl. */
 struct sample {
-    int number;    /* from 0, in the order of asking */
+    int number; /* from 0, in the order of asking */
     int iteration;
     struct subnetwork sub;
     double metrics[MAX_BUDGETS];
-    double score;  /* accuracy on the hold-out images, 0..1 */
-    bool chosen;   /* became the current network of its iteration (a point of the trade-off curve) */
+    double score; /* accuracy on the hold-out images, 0..1 */
+    bool chosen;  /* became the current network of its iteration (a point of the trade-off curve) */
 };
 
 struct strategy {

@@ -15,13 +15,13 @@
 struct pass;
 
 struct pass_options {
-    int images;        /* largest batch */
-    int groups;        /* largest number of groups in a batch */
-    int shards;        /* fixed pieces of a batch, each with its own gradient accumulators, added in
-                          order: results depend on it, not on the number of threads. 0: 16 */
-    bool backward;     /* buffers for training; else forward only */
-    bool shared_norm;  /* batch-norm over all images that keep a channel, else per group */
-    real epsilon;      /* of batch-norms */
+    int images;       /* largest batch */
+    int groups;       /* largest number of groups in a batch */
+    int shards;       /* fixed pieces of a batch, each with its own gradient accumulators, added in
+                         order: results depend on it, not on the number of threads. 0: 16 */
+    bool backward;    /* buffers for training; else forward only */
+    bool shared_norm; /* batch-norm over all images that keep a channel, else per group */
+    real epsilon;     /* of batch-norms */
     real mean[4], deviation[4]; /* of the pictures' channels, values in 0..1 */
 };
 
@@ -63,8 +63,8 @@ struct pass_batch {
 struct pass_result {
     double loss; /* mean over the batch's images */
     int correct;
-    const double *losses;   /* [image], valid until the next run */
-    const uint8_t *hits;    /* [image] */
+    const double *losses; /* [image], valid until the next run */
+    const uint8_t *hits;  /* [image] */
 };
 
 enum status pass_forward(struct pass *pass, const struct pass_batch *batch,
@@ -73,8 +73,8 @@ enum status pass_forward(struct pass *pass, const struct pass_batch *batch,
 enum status pass_forward_backward(struct pass *pass, const struct pass_batch *batch, real *gradient,
                                   struct pass_result *result);
 
-/* After a run with statistics of the batch and ONE group: its means and (biased) variances, laid out
- * as pass_statistics(). */
+/* After a run with statistics of the batch and ONE group: its means and (biased) variances, laid
+ * out as pass_statistics(). */
 void pass_batch_statistics(const struct pass *pass, real *statistics);
 /* Logits of image i of the last run: `classes` values. */
 const real *pass_logits(const struct pass *pass, int image);
@@ -83,7 +83,7 @@ const real *pass_logits(const struct pass *pass, int image);
 struct pass_profile_row {
     const char *layer, *operation;
     bool backward;
-    double seconds; /* summed over workers */
+    double seconds;     /* summed over workers */
     double macs, bytes; /* counted for the groups set: what the operation needs at least */
 };
 enum status pass_profile(struct pass *pass, bool on);

@@ -5,8 +5,8 @@
 #define TAPER_SAFETENSORS_H
 
 #include "support/status.h"
-#include <stdint.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum tensor_type { TENSOR_F32, TENSOR_F64, TENSOR_I64, TENSOR_U8 };
 

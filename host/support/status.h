@@ -17,8 +17,7 @@ enum status {
 
 /* Keeps the sentence (one line, no trailing newline, without "error: ") for this thread and returns
  * `status`. The first error wins until failure_clear(): a clean-up that fails does not hide it. */
-enum status fail(enum status status, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+enum status fail(enum status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Puts "context: " before the kept sentence, for places that only a caller knows. */
 enum status fail_in(enum status status, const char *format, ...)

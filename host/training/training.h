@@ -18,17 +18,17 @@ struct training_config {
     double epochs;
     int batch_images;
     enum optimiser optimiser;
-    double learning_rate;  /* of the whole batch, at the top of the schedule */
+    double learning_rate; /* of the whole batch, at the top of the schedule */
     double momentum;
     bool nesterov;
     double weight_decay;   /* not on batch-norm parameters and biases */
     double alpha, epsilon; /* rmsprop */
     enum schedule schedule;
-    double warmup_epochs;  /* learning rate, linear from 0 */
+    double warmup_epochs;            /* learning rate, linear from 0 */
     double step_epochs, step_factor; /* step schedule: rate *= factor every step_epochs */
     double label_smoothing;
-    double ema;            /* decay of the weights' average per step; 0: none */
-    double save_seconds;   /* at least so often */
+    double ema;          /* decay of the weights' average per step; 0: none */
+    double save_seconds; /* at least so often */
 };
 
 /* the `supernet` section */
@@ -43,11 +43,11 @@ struct supernet_config {
 /* the `train` section */
 struct train_config {
     struct training_config training;
-    bool inherit;          /* start from the super-network's weights, else fresh ones */
-    bool use_holdout;      /* train on training + hold-out images */
-    double distill;        /* weight of the maximum network's softmax in the targets; 0: none */
+    bool inherit;     /* start from the super-network's weights, else fresh ones */
+    bool use_holdout; /* train on training + hold-out images */
+    double distill;   /* weight of the maximum network's softmax in the targets; 0: none */
     double distill_temperature;
-    double norm_momentum;  /* of running statistics */
+    double norm_momentum; /* of running statistics */
 };
 
 #endif
