@@ -20,23 +20,23 @@ struct norm_rows norm_rows(const struct batch_norm *norm, const struct segment *
 #define FOR_ACTIVATION(activation, statement)                                                      \
     switch (activation) {                                                                          \
     case ACTIVATION_NONE: {                                                                        \
-        enum { A = ACTIVATION_NONE };                                                              \
+        const enum activation A = ACTIVATION_NONE;                                                 \
         statement;                                                                                 \
     } break;                                                                                       \
     case ACTIVATION_RELU: {                                                                        \
-        enum { A = ACTIVATION_RELU };                                                              \
+        const enum activation A = ACTIVATION_RELU;                                                 \
         statement;                                                                                 \
     } break;                                                                                       \
     case ACTIVATION_RELU6: {                                                                       \
-        enum { A = ACTIVATION_RELU6 };                                                             \
+        const enum activation A = ACTIVATION_RELU6;                                                \
         statement;                                                                                 \
     } break;                                                                                       \
     case ACTIVATION_HARD_SWISH: {                                                                  \
-        enum { A = ACTIVATION_HARD_SWISH };                                                        \
+        const enum activation A = ACTIVATION_HARD_SWISH;                                           \
         statement;                                                                                 \
     } break;                                                                                       \
     case ACTIVATION_HARD_SIGMOID: {                                                                \
-        enum { A = ACTIVATION_HARD_SIGMOID };                                                      \
+        const enum activation A = ACTIVATION_HARD_SIGMOID;                                         \
         statement;                                                                                 \
     } break;                                                                                       \
     }

@@ -1,5 +1,5 @@
 /* Vectors of the width that the compiler's target has (GCC and clang vector extensions): the same
- * source gives AVX-512, AVX2 or 128-bit code. Only kernels/*.c includes this. */
+ * source gives AVX-512, AVX2 or 128-bit code. Only the .c files here include it. */
 #ifndef TAPER_VECTOR_H
 #define TAPER_VECTOR_H
 
