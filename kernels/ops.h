@@ -116,7 +116,8 @@ struct update {
 struct ops {
     const char *name; /* "cpu", "cuda" */
 
-    /* Elements of `prepared`, and bytes of scratch that any operation on this layer needs. */
+    /* Elements of `prepared`, and bytes of scratch, that any of the three convolutions needs on
+     * this layer at full width with any number of images. */
     size_t (*convolution_prepared_size)(const struct convolution *);
     size_t (*convolution_scratch)(const struct convolution *);
 
