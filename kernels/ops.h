@@ -32,6 +32,7 @@ struct convolution {
     int kernel;                           /* of the full network: odd, at most 7 */
     const int *kernels;                   /* [group] kernel kept: the centre of the full one */
     int stride;                           /* padding is kernel / 2 on all sides */
+    int depthwise; /* read by the size functions only: a depthwise layer needs far less */
     const real *weight;
     const real *bias; /* [out] or NULL; never together with norm */
     size_t weight_offset, bias_offset;
