@@ -1,0 +1,54 @@
+/* The inner loops of the depthwise convolution: rows of pixels that lie in scratch, widened by
+ * zeros, so that no tap has to ask whether its pixel exists.
+ *
+ * Outputs are made in blocks whose accumulators stay in registers; the last block of a row is
+ * computed in full. That is why rows have slack on the right.
+ */
+#ifndef TAPER_DEPTHWISE_ROWS_H
+#define TAPER_DEPTHWISE_ROWS_H
+
+#include "tensor.h"
+
+enum { DEPTHWISE_KERNEL_MOST = 7 };
+
+/* One segment's convolution: sizes that all rows share. */
+struct depthwise_shape {
+    int kernel, stride; /* 1, 3, 5 or 7; 1 or 2 */
+    int height, width, out_height, out_width;
+    int kept; /* channels */
+    int ld;   /* of pixels in scratch and of sums: kept rounded up to CHANNEL_ALIGN */
+};
+
+/* Zeros that a row needs left of its first pixel, and the length of the whole row, in pixels. */
+int depthwise_input_left(const struct depthwise_shape *shape);
+int depthwise_input_pixels(const struct depthwise_shape *shape);
+int depthwise_output_left(const struct depthwise_shape *shape);
+int depthwise_output_pixels(const struct depthwise_shape *shape);
+/* Pixels that depthwise_row_input_gradient() writes: the width and its slack. */
+int depthwise_gradient_pixels(const struct depthwise_shape *shape);
+
+/* The tap rows that meet an existing row, in pairs: what lies outside the image is not computed. */
+struct depthwise_taps {
+    int count;
+    const real *taps[DEPTHWISE_KERNEL_MOST]; /* first tap of the tap row */
+    const real *row[DEPTHWISE_KERNEL_MOST];  /* start of the widened row that it multiplies */
+    int ld_tap;
+};
+
+/* out[x] = bias + sum over pairs, kx of taps[kx] row[stride x + kx], for out_width pixels. bias may
+ * be NULL. */
+void depthwise_row_forward(real *out, int ld_out, const struct depthwise_shape *shape,
+                           const struct depthwise_taps *pairs, const real *bias);
+
+/* out[x] = sum over pairs, kx of taps[kx] row[(x + padding - kx) / stride] where that is whole: the
+ * pairs hold rows of dz, of tap rows that differ by the stride. */
+void depthwise_row_input_gradient(real *out, const struct depthwise_shape *shape,
+                                  const struct depthwise_taps *pairs);
+
+/* sum[ky][kx] += sum over outputs of input[stride y + ky - padding][stride x + kx] dz[y][x], for
+ * one image. input and dz are widened rows without gaps; rows outside the image are `zeros`, a row.
+ */
+void depthwise_weight_gradient(real *sum, const struct depthwise_shape *shape, const real *input,
+                               const real *zeros, const real *dz);
+
+#endif
