@@ -87,9 +87,9 @@ struct pool_mean {
 struct loss {
     const struct tensor *logits;   /* [image][1][1][classes] */
     const struct tensor *gradient; /* or NULL */
-    const int *labels;             /* [image] */
+    const int *labels;             /* [image of the batch], as all below */
     const real *weights;           /* [image] or NULL for 1 */
-    const struct tensor *teacher;  /* or NULL */
+    const real *teacher;           /* [image][classes] logits, or NULL */
     real smoothing, teacher_weight, temperature, scale;
     double *losses; /* [image] */
     uint8_t *correct;
@@ -97,7 +97,7 @@ struct loss {
 
 /* pictures uint8 NHWC -> input tensor: (value / 255 - mean[c]) / deviation[c]. */
 struct normalise_pictures {
-    const uint8_t *pictures; /* [image][height][width][channels] */
+    const uint8_t *pictures; /* [image of the batch][height][width][channels] */
     struct tensor output;    /* align 1 */
     const real *mean, *deviation;
 };

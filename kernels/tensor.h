@@ -44,8 +44,10 @@ struct tensor {
 struct segment {
     int index; /* of all segments of the batch: owns row `index` of every partial-sum buffer */
     int group;
-    int first; /* image of the batch */
+    int first; /* image slot of the activation buffers; several parts of a batch may use the same
+                  slots one after the other, so that they stay in the cache */
     int images;
+    int picture; /* first image of the batch: of pictures, labels, weights, losses */
 };
 
 /* What one call works on. Calls on different slices may run at the same time: they write to
