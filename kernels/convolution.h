@@ -49,9 +49,16 @@ struct weight_sums {
 void weight_sums_begin(struct weight_sums *sums, int inputs, int outputs, struct scratch *scratch);
 void weight_sums_panel(struct weight_sums *sums, struct rows dz, struct rows a, int count);
 
-static inline real weight_sum(const struct weight_sums *sums, int output, int input) {
-    return sums->along_outputs ? sums->at[(size_t)input * sums->ld + output]
-                               : sums->at[(size_t)output * sums->ld + input];
+/* The sums of one output's weights: input i's is at[i * stride]. */
+struct weight_row {
+    const real *at;
+    int stride;
+};
+
+static inline struct weight_row weight_sums_row(const struct weight_sums *sums, int output) {
+    if (sums->along_outputs)
+        return (struct weight_row){.at = sums->at + output, .stride = sums->ld};
+    return (struct weight_row){.at = sums->at + (size_t)output * sums->ld, .stride = 1};
 }
 
 /* Elements of the largest weight_sums. */

@@ -219,10 +219,11 @@ static void add_weight_gradient(const struct convolution *convolution, const str
     int taps = convolution->kernel * convolution->kernel;
     for (int o = 0; o < shape->outputs; o++) {
         real *gradient = slice->gradient + convolution->weight_offset + (size_t)o * channels * taps;
+        struct weight_row row = weight_sums_row(sums, o);
         for (int t = 0; t < shape->kernel * shape->kernel; t++) {
             int tap = full_tap(convolution, shape, t / shape->kernel, t % shape->kernel);
-            for (int i = 0; i < shape->inputs; i++)
-                gradient[(size_t)i * taps + tap] += weight_sum(sums, o, t * shape->inputs + i);
+            for (int i = 0; i < shape->inputs; i++, row.at += row.stride)
+                gradient[(size_t)i * taps + tap] += *row.at;
         }
     }
 }

@@ -84,9 +84,11 @@ void channel_sums_clear(struct channel_sums *sums, int kept) {
     memset(sums->second, 0, bytes);
 }
 
+typedef double vec_double
+    __attribute__((vector_size(LANES * sizeof(double)), aligned(sizeof(double)), may_alias));
+
 INLINE void add_lanes(double *into, vec value) {
-    for (int lane = 0; lane < LANES; lane++)
-        into[lane] += (double)value[lane];
+    *(vec_double *)into += __builtin_convertvector(value, vec_double);
 }
 
 INLINE void through_rows(enum activation activation, real *dpre, int ld_dpre, const real *da,
@@ -119,16 +121,28 @@ void panel_through_activation(real *dpre, int ld_dpre, const real *da, int ld_da
                    through_rows(A, dpre, ld_dpre, da, ld_da, z, ld_z, rows, kept, norm, sums))
 }
 
+/* One sum would wait for its own last addition; so many independent ones do not. */
+enum { CHAINS = 4 };
+
+INLINE void add_moments(vec deviation, vec *first, vec *second) {
+    *first += deviation;
+    *second += deviation * deviation;
+}
+
 void panel_moments(const real *z, int ld_z, int rows, int kept, struct channel_sums *sums) {
     for (int c = 0; c < kept; c += LANES) {
-        vec origin = vec_load(sums->origin + c), first = vec_splat(0), second = vec_splat(0);
-        for (int r = 0; r < rows; r++) {
-            vec deviation = vec_load(z + (size_t)r * ld_z + c) - origin;
-            first += deviation;
-            second += deviation * deviation;
+        vec origin = vec_load(sums->origin + c);
+        vec first[CHAINS] = {{0}}, second[CHAINS] = {{0}};
+        int r = 0;
+        for (; r + CHAINS <= rows; r += CHAINS) {
+            for (int i = 0; i < CHAINS; i++)
+                add_moments(vec_load(z + (size_t)(r + i) * ld_z + c) - origin, &first[i],
+                            &second[i]);
         }
-        add_lanes(sums->first + c, first);
-        add_lanes(sums->second + c, second);
+        for (; r < rows; r++)
+            add_moments(vec_load(z + (size_t)r * ld_z + c) - origin, &first[0], &second[0]);
+        add_lanes(sums->first + c, (first[0] + first[1]) + (first[2] + first[3]));
+        add_lanes(sums->second + c, (second[0] + second[1]) + (second[2] + second[3]));
     }
 }
 

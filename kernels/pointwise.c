@@ -56,8 +56,14 @@ static void add_weight_gradient(const struct convolution *convolution, const str
     int ld = convolution->input.tensor->channels;
     for (int o = 0; o < sums->outputs; o++) {
         real *gradient = slice->gradient + convolution->weight_offset + (size_t)o * ld;
-        for (int i = 0; i < sums->inputs; i++)
-            gradient[i] += weight_sum(sums, o, i);
+        struct weight_row row = weight_sums_row(sums, o);
+        if (row.stride == 1) { /* said twice, so that this one becomes vectors */
+            for (int i = 0; i < sums->inputs; i++)
+                gradient[i] += row.at[i];
+        } else {
+            for (int i = 0; i < sums->inputs; i++)
+                gradient[i] += row.at[(size_t)i * row.stride];
+        }
     }
 }
 

@@ -32,7 +32,11 @@ INLINE void tile(int rows, int columns, enum product_store store, const struct o
         for (int j = 0; j < columns; j++)
             sum[i][j] = vec_splat(0);
     }
-    const real *left = at->left + row * at->row_stride, *right = at->right;
+    /* An address is one of these plus 0 to 3 strides: as many as there are registers for. */
+    const real *left[TALL_TILE_ROWS / 4], *right = at->right;
+    UNROLL
+    for (int i = 0; i < rows; i += 4)
+        left[i / 4] = at->left + (row + i) * at->row_stride;
     for (int step = 0; step < at->steps; step++) {
         vec column[TILE_COLUMNS];
         UNROLL
@@ -40,12 +44,14 @@ INLINE void tile(int rows, int columns, enum product_store store, const struct o
             column[j] = vec_load(right + j * LANES);
         UNROLL
         for (int i = 0; i < rows; i++) {
-            vec scalar = vec_splat(left[i * at->row_stride]);
+            vec scalar = vec_splat(left[i / 4][i % 4 * at->row_stride]);
             UNROLL
             for (int j = 0; j < columns; j++)
                 sum[i][j] += scalar * column[j];
         }
-        left += at->step_stride;
+        UNROLL
+        for (int i = 0; i < rows; i += 4)
+            left[i / 4] += at->step_stride;
         right += at->ld_right;
     }
     UNROLL
