@@ -35,9 +35,9 @@ void output_absent(const struct convolution *convolution, const struct segment *
 struct rows output_gradient_rows(const struct convolution *convolution,
                                  const struct segment *segment, int first, int count, real *room);
 
-/* Sum over pixels of dz a^T for one segment, in scratch: the spare lanes of its vectors are not
- * dropped weights' business. Vectors run along the inputs or along the outputs, whichever wastes
- * fewer lanes. */
+/* Sum over pixels of dz a^T for one segment, in scratch: whole vectors also cover dropped weights,
+ * which must get nothing, so that only the kept ones are added to the gradient afterwards. Vectors
+ * run along the inputs or along the outputs, whichever wastes fewer lanes. */
 struct weight_sums {
     real *at;
     int ld;
