@@ -1,0 +1,441 @@
+/* From a network to the list of operations of its pass, and their buffers. */
+#include "supernet/pass_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Memory of activations and gradients that live only for a part of the pass is shared: a buffer per
+ * use, as large as its largest user. */
+enum buffer {
+    BUFFER_OUTPUT_EVEN, /* layer outputs, forward only: the input of a layer and its output live */
+    BUFFER_OUTPUT_ODD,
+    BUFFER_EXPANDED, /* raw z of the three convolutions of a block, forward only */
+    BUFFER_FILTERED,
+    BUFFER_PROJECTED,
+    BUFFER_GRADIENT_EVEN, /* d loss / d layer output: of a layer and of its input live */
+    BUFFER_GRADIENT_ODD,
+    BUFFER_GRADIENT_EXPANDED,
+    BUFFER_GRADIENT_FILTERED,
+    BUFFER_COUNT
+};
+
+struct build {
+    struct pass *pass;
+    size_t bytes; /* taken so far */
+    size_t image_size[BUFFER_COUNT];
+    real *data[BUFFER_COUNT];
+    size_t scratch; /* the largest need of any operation */
+};
+
+static void *take(struct build *build, size_t count, size_t size) {
+    size_t bytes = count * size;
+    build->bytes += arena_piece(bytes);
+    return build->pass->arena ? arena_take(build->pass->arena, bytes) : NULL;
+}
+
+static real *take_reals(struct build *build, size_t count) {
+    return take(build, count + READ_SLACK, sizeof(real));
+}
+
+static struct tensor tensor_shape(int height, int width, int channels, const int *kept) {
+    int ld = round_up(channels, CHANNEL_ALIGN);
+    return (struct tensor){.image_size = (size_t)height * width * ld,
+                           .height = height,
+                           .width = width,
+                           .channels = channels,
+                           .align = CHANNEL_ALIGN,
+                           .kept = kept};
+}
+
+static struct tensor own_tensor(struct build *build, int height, int width, int channels,
+                                const int *kept) {
+    struct tensor tensor = tensor_shape(height, width, channels, kept);
+    tensor.data = take_reals(build, tensor.image_size * build->pass->slots);
+    return tensor;
+}
+
+static struct tensor shared_tensor(struct build *build, enum buffer buffer, int height, int width,
+                                   int channels, const int *kept) {
+    struct tensor tensor = tensor_shape(height, width, channels, kept);
+    if (build->pass->arena == NULL && tensor.image_size > build->image_size[buffer])
+        build->image_size[buffer] = tensor.image_size;
+    tensor.image_size = build->image_size[buffer];
+    tensor.data = build->data[buffer];
+    return tensor;
+}
+
+/* Raw activations that the backward pass reads again; forward only they share. */
+static struct tensor activation_tensor(struct build *build, enum buffer buffer, int height,
+                                       int width, int channels, const int *kept) {
+    if (build->pass->options.backward)
+        return own_tensor(build, height, width, channels, kept);
+    return shared_tensor(build, buffer, height, width, channels, kept);
+}
+
+/* Views point to tensors: those need an address that lasts. */
+static struct tensor *keep_tensor(struct build *build, struct tensor tensor) {
+    struct tensor *kept = take(build, 1, sizeof *kept);
+    if (kept)
+        *kept = tensor;
+    return kept;
+}
+
+static struct step *add_step(struct build *build, enum step_kind kind, const char *name,
+                             int layer) {
+    struct pass *pass = build->pass;
+    struct step *step = &pass->steps[pass->step_count++];
+    *step = (struct step){.kind = kind, .name = name, .layer = layer};
+    return step;
+}
+
+static size_t offset_of(const struct pass *pass, int layer, enum parameter_part part,
+                        enum parameter_role role) {
+    const struct parameter *parameter = parameters_find(&pass->parameters, layer, part, role);
+    return parameter ? parameter->offset : 0;
+}
+
+static struct batch_norm *add_norm(struct build *build, int layer, enum parameter_part part,
+                                   int channels) {
+    struct pass *pass = build->pass;
+    struct batch_norm *norm = &pass->norms[pass->norm_count++];
+    size_t domains = pass->options.shared_norm ? 1 : pass->options.groups;
+    size_t segments = pass->options.groups + pass->options.shards;
+    size_t stride = round_up(channels, CHANNEL_ALIGN);
+    *norm = (struct batch_norm){.channels = channels,
+                                .stride = (int)stride,
+                                .epsilon = pass->options.epsilon,
+                                .weight_offset = offset_of(pass, layer, part, ROLE_NORM_WEIGHT),
+                                .bias_offset = offset_of(pass, layer, part, ROLE_NORM_BIAS)};
+    real **rows[] = {&norm->mean,   &norm->variance, &norm->scale,   &norm->shift,
+                     &norm->grad_y, &norm->grad_z,   &norm->grad_one};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        *rows[i] = take_reals(build, domains * stride);
+    norm->partial = take(build, segments * 2 * stride, sizeof(double));
+    norm->row_count = take(build, segments, sizeof(double));
+    return norm;
+}
+
+/* One convolution whose raw output is `output`; its batch-norm, if the layer has one. */
+static struct step *add_convolution(struct build *build, enum step_kind kind, const char *name,
+                                    int layer, enum parameter_part part, struct view input,
+                                    struct tensor output, int stride, bool has_norm) {
+    struct pass *pass = build->pass;
+    struct step *step = add_step(build, kind, name, layer);
+    const struct parameter *weight = parameters_find(&pass->parameters, layer, part, ROLE_WEIGHT);
+    step->part = part;
+    step->convolution =
+        (struct convolution){.input = input,
+                             .output = output,
+                             .kernel = weight->rank == 4 ? weight->shape[3] : 1,
+                             .kernels = pass->widths[layer].kernel,
+                             .stride = stride,
+                             .depthwise = kind == STEP_DEPTHWISE,
+                             .weight_offset = weight->offset,
+                             .bias_offset = offset_of(pass, layer, part, ROLE_BIAS)};
+    if (has_norm)
+        step->convolution.norm = add_norm(build, layer, part, output.channels);
+    return step;
+}
+
+/* Once all fields are set: buffers that depend on the whole operation. */
+static void finish_convolution(struct build *build, struct step *step) {
+    const struct ops *ops = build->pass->ops;
+    struct convolution *convolution = &step->convolution;
+    convolution->prepared = take_reals(build, ops->convolution_prepared_size(convolution));
+    size_t scratch = ops->convolution_scratch(convolution);
+    if (scratch > build->scratch)
+        build->scratch = scratch;
+}
+
+/* What a layer hands to the next one. */
+struct layer_output {
+    struct view view;
+    int channels; /* of the full network */
+};
+
+static const struct tensor *output_gradient(struct build *build, int layer, int height, int width,
+                                            int channels, const int *kept) {
+    if (!build->pass->options.backward)
+        return NULL;
+    enum buffer buffer = layer % 2 ? BUFFER_GRADIENT_ODD : BUFFER_GRADIENT_EVEN;
+    return keep_tensor(build, shared_tensor(build, buffer, height, width, channels, kept));
+}
+
+/* y = combine(main, shortcut), materialised. */
+static struct layer_output add_combine(struct build *build, int layer,
+                                       const struct layer_shape *shape, struct view main,
+                                       const struct layer_output *input) {
+    struct pass *pass = build->pass;
+    const struct layer *description = &pass->network->layers[layer];
+    struct step *step = add_step(build, STEP_COMBINE, "combine", layer);
+    int height = shape->out_height, width = shape->out_width;
+    struct tensor output =
+        activation_tensor(build, layer % 2 ? BUFFER_OUTPUT_ODD : BUFFER_OUTPUT_EVEN, height, width,
+                          shape->out, pass->widths[layer].out);
+    const struct tensor *gradient =
+        output_gradient(build, layer, height, width, shape->out, pass->widths[layer].out);
+    main.gradient = gradient; /* the derivative is applied in place */
+    step->combine = (struct combine){.main = main,
+                                     .bypass = description->bypass,
+                                     .residual = description->residual,
+                                     .pool = description->bypass_kind == BYPASS_POOL &&
+                                             description->stride == 2,
+                                     .output = output,
+                                     .output_gradient = gradient};
+    if (description->bypass > 0 || description->residual) {
+        step->combine.shortcut = input->view;
+        step->combine.shortcut.accumulate = false;
+    }
+    return (struct layer_output){
+        .view = {.tensor = keep_tensor(build, output), .gradient = gradient},
+        .channels = shape->out};
+}
+
+static bool has_shortcut(const struct layer *layer) {
+    return layer->bypass > 0 || layer->residual;
+}
+
+static struct layer_output build_convolution(struct build *build, int layer,
+                                             const struct layer_shape *shape,
+                                             struct layer_output input) {
+    struct pass *pass = build->pass;
+    const struct layer *description = &pass->network->layers[layer];
+    bool pointwise = shape->kernel == 1 && description->stride == 1 && layer > 0;
+    struct tensor z =
+        activation_tensor(build, BUFFER_PROJECTED, shape->out_height, shape->out_width,
+                          shape->filters, pass->widths[layer].filters);
+    struct view from = input.view;
+    from.accumulate = has_shortcut(description) && from.gradient != NULL;
+    struct step *step = add_convolution(build, pointwise ? STEP_POINTWISE : STEP_DENSE,
+                                        pointwise ? "pointwise" : "dense", layer, PART_MAIN, from,
+                                        z, description->stride, description->norm);
+    struct view main = {.tensor = keep_tensor(build, z),
+                        .norm = step->convolution.norm,
+                        .activation = description->activation};
+    /* A pool reads through norm and activation itself: nothing needs to be materialised. */
+    bool pooled = layer + 1 < pass->network->layer_count &&
+                  pass->network->layers[layer + 1].kind == LAYER_POOL && !has_shortcut(description);
+    struct layer_output output;
+    if (pooled) {
+        main.gradient = output_gradient(build, layer, z.height, z.width, z.channels, z.kept);
+        output = (struct layer_output){.view = main, .channels = z.channels};
+        step->convolution.output_gradient = main.gradient;
+        finish_convolution(build, step);
+        return output;
+    }
+    int convolution = pass->step_count - 1;
+    output = add_combine(build, layer, shape, main, &input);
+    step = &pass->steps[convolution];
+    step->convolution.output_gradient = output.view.gradient;
+    finish_convolution(build, step);
+    return output;
+}
+
+static const struct tensor *inner_gradient(struct build *build, enum buffer buffer,
+                                           const struct tensor *z) {
+    if (!build->pass->options.backward)
+        return NULL;
+    return keep_tensor(build,
+                       shared_tensor(build, buffer, z->height, z->width, z->channels, z->kept));
+}
+
+static const struct tensor *add_squeeze_excite(struct build *build, int layer,
+                                               const struct layer_shape *shape, struct view input) {
+    struct pass *pass = build->pass;
+    struct step *step = add_step(build, STEP_SQUEEZE_EXCITE, "squeeze-excite", layer);
+    const struct layer_widths *widths = &pass->widths[layer];
+    step->squeeze_excite = (struct squeeze_excite){
+        .input = input,
+        .pooled = own_tensor(build, 1, 1, shape->expand, widths->expand),
+        .hidden = own_tensor(build, 1, 1, shape->squeeze, widths->squeeze),
+        .gate = own_tensor(build, 1, 1, shape->expand, widths->expand),
+        .reduce_offset = offset_of(pass, layer, PART_REDUCE, ROLE_WEIGHT),
+        .reduce_bias_offset = offset_of(pass, layer, PART_REDUCE, ROLE_BIAS),
+        .expand_offset = offset_of(pass, layer, PART_GATE, ROLE_WEIGHT),
+        .expand_bias_offset = offset_of(pass, layer, PART_GATE, ROLE_BIAS)};
+    return keep_tensor(build, step->squeeze_excite.gate);
+}
+
+static struct layer_output build_absent(struct build *build, int layer,
+                                        const struct layer_shape *shape,
+                                        struct layer_output input) {
+    struct tensor nothing =
+        tensor_shape(shape->out_height, shape->out_width, 0, build->pass->widths[layer].filters);
+    struct view main = {.tensor = keep_tensor(build, nothing)};
+    return add_combine(build, layer, shape, main, &input);
+}
+
+/* [expand 1x1,] depthwise k x k, [squeeze-excite,] project 1x1, combine. */
+static struct layer_output build_block(struct build *build, int layer,
+                                       const struct layer_shape *shape, struct layer_output input) {
+    struct pass *pass = build->pass;
+    const struct layer *description = &pass->network->layers[layer];
+    const struct layer_widths *widths = &pass->widths[layer];
+    if (shape->filters == 0) /* dropped in a stand-alone network: hands its input on */
+        return build_absent(build, layer, shape, input);
+    bool shortcut = has_shortcut(description);
+    struct view filtered_from = input.view; /* what the depthwise convolution reads */
+    filtered_from.accumulate = shortcut;
+    if (description->expansion) {
+        struct tensor expanded = activation_tensor(build, BUFFER_EXPANDED, shape->in_height,
+                                                   shape->in_width, shape->expand, widths->expand);
+        struct view from = input.view;
+        from.accumulate = shortcut;
+        struct step *expand = add_convolution(build, STEP_POINTWISE, "expand", layer, PART_EXPAND,
+                                              from, expanded, 1, true);
+        filtered_from =
+            (struct view){.tensor = keep_tensor(build, expanded),
+                          .norm = expand->convolution.norm,
+                          .activation = description->activation,
+                          .gradient = inner_gradient(build, BUFFER_GRADIENT_EXPANDED, &expanded)};
+        expand->convolution.output_gradient = filtered_from.gradient;
+        finish_convolution(build, expand);
+    }
+
+    struct tensor filtered = activation_tensor(build, BUFFER_FILTERED, shape->out_height,
+                                               shape->out_width, shape->expand, widths->expand);
+    struct step *depthwise =
+        add_convolution(build, STEP_DEPTHWISE, "depthwise", layer, PART_DEPTHWISE, filtered_from,
+                        filtered, description->stride, true);
+    struct view projected_from = {.tensor = keep_tensor(build, filtered),
+                                  .norm = depthwise->convolution.norm,
+                                  .activation = description->activation,
+                                  .gradient =
+                                      inner_gradient(build, BUFFER_GRADIENT_FILTERED, &filtered)};
+    depthwise->convolution.output_gradient = projected_from.gradient;
+    finish_convolution(build, depthwise);
+    if (description->squeeze_excite)
+        projected_from.gate = add_squeeze_excite(build, layer, shape, projected_from);
+
+    struct tensor projected = activation_tensor(build, BUFFER_PROJECTED, shape->out_height,
+                                                shape->out_width, shape->filters, widths->filters);
+    int project = pass->step_count;
+    add_convolution(build, STEP_POINTWISE, "project", layer, PART_PROJECT, projected_from,
+                    projected, 1, true);
+    struct view main = {.tensor = keep_tensor(build, projected),
+                        .norm = pass->steps[project].convolution.norm};
+    struct layer_output output = add_combine(build, layer, shape, main, &input);
+    pass->steps[project].convolution.output_gradient = output.view.gradient;
+    finish_convolution(build, &pass->steps[project]);
+    return output;
+}
+
+static struct layer_output build_pool(struct build *build, int layer, struct layer_output input) {
+    struct pass *pass = build->pass;
+    struct step *step = add_step(build, STEP_POOL, "pool", layer);
+    struct tensor output = own_tensor(build, 1, 1, input.channels, pass->widths[layer].out);
+    const struct tensor *gradient =
+        output_gradient(build, layer, 1, 1, input.channels, pass->widths[layer].out);
+    step->pool =
+        (struct pool_mean){.input = input.view, .output = output, .output_gradient = gradient};
+    return (struct layer_output){
+        .view = {.tensor = keep_tensor(build, output), .gradient = gradient},
+        .channels = input.channels};
+}
+
+static struct layer_output build_linear(struct build *build, int layer,
+                                        const struct layer_shape *shape,
+                                        struct layer_output input) {
+    struct pass *pass = build->pass;
+    struct tensor z = own_tensor(build, 1, 1, shape->filters, pass->widths[layer].filters);
+    struct step *step =
+        add_convolution(build, STEP_POINTWISE, "linear", layer, PART_MAIN, input.view, z, 1, false);
+    struct view view = {.tensor = keep_tensor(build, z),
+                        .activation = pass->network->layers[layer].activation,
+                        .gradient = output_gradient(build, layer, 1, 1, z.channels, z.kept)};
+    step->convolution.output_gradient = view.gradient;
+    finish_convolution(build, step);
+    return (struct layer_output){.view = view, .channels = z.channels};
+}
+
+static struct layer_output build_pictures(struct build *build) {
+    struct pass *pass = build->pass;
+    const struct network *network = pass->network;
+    struct tensor *input = &pass->pictures.output;
+    *input =
+        (struct tensor){.image_size = (size_t)network->height * network->width * network->channels,
+                        .height = network->height,
+                        .width = network->width,
+                        .channels = network->channels,
+                        .align = 1,
+                        .kept = pass->picture_channels};
+    input->data = take_reals(build, input->image_size * pass->slots);
+    pass->pictures.mean = pass->options.mean;
+    pass->pictures.deviation = pass->options.deviation;
+    return (struct layer_output){.view = {.tensor = input}, .channels = network->channels};
+}
+
+static void build_layers(struct build *build) {
+    struct pass *pass = build->pass;
+    struct layer_shape shapes[MAX_LAYERS];
+    struct subnetwork largest = subnetwork_largest(pass->network);
+    network_shapes(pass->network, &largest, shapes);
+    struct layer_output output = build_pictures(build);
+    for (int layer = 0; layer < pass->network->layer_count; layer++) {
+        switch (pass->network->layers[layer].kind) {
+        case LAYER_CONVOLUTION:
+            output = build_convolution(build, layer, &shapes[layer], output);
+            break;
+        case LAYER_BLOCK:
+            output = build_block(build, layer, &shapes[layer], output);
+            break;
+        case LAYER_POOL:
+            output = build_pool(build, layer, output);
+            break;
+        case LAYER_LINEAR:
+            output = build_linear(build, layer, &shapes[layer], output);
+            break;
+        }
+    }
+    pass->logits = output.view;
+}
+
+/* Everything whose size does not depend on a layer. */
+static void build_batch(struct build *build) {
+    struct pass *pass = build->pass;
+    const struct pass_options *options = &pass->options;
+    size_t images = options->images, segments = options->groups + options->shards;
+    pass->segments = take(build, segments, sizeof *pass->segments);
+    pass->shards = take(build, options->shards, sizeof *pass->shards);
+    pass->order = take(build, options->shards, sizeof *pass->order);
+    pass->shard_status = take(build, options->shards, sizeof *pass->shard_status);
+    pass->losses = take(build, images, sizeof *pass->losses);
+    pass->hits = take(build, images, sizeof *pass->hits);
+    pass->logit_rows = take_reals(build, images * pass->network->classes);
+    pass->given_statistics = take_reals(build, pass->statistics.size);
+    pass->gradient_stride = round_up((int)pass->parameters.size + READ_SLACK, CHANNEL_ALIGN);
+    pass->gradients =
+        options->backward ? take_reals(build, pass->gradient_stride * options->shards) : NULL;
+    int threads = pool_threads(pass->pool);
+    for (int worker = 0; worker < threads; worker++) {
+        pass->scratch[worker] = take(build, 1, build->scratch);
+    }
+}
+
+enum status pass_build(struct pass *pass, size_t *bytes) {
+    struct build *build;
+    TRY(allocate(&build, 1, sizeof *build, "building a pass"));
+    build->pass = pass;
+    build->scratch = CPU_SCRATCH;
+    pass->step_count = pass->norm_count = 0;
+    struct arena *arena = pass->arena;
+    if (arena) {
+        /* Sizes of the shared buffers are known only after a look at all layers. */
+        pass->arena = NULL;
+        build_layers(build);
+        pass->arena = arena;
+        pass->step_count = pass->norm_count = 0;
+        build->bytes = 0;
+    }
+    if (arena)
+        for (int buffer = 0; buffer < BUFFER_COUNT; buffer++)
+            build->data[buffer] = take_reals(build, build->image_size[buffer] * pass->slots);
+    build_layers(build);
+    build_batch(build);
+    if (arena == NULL)
+        for (int buffer = 0; buffer < BUFFER_COUNT; buffer++)
+            take_reals(build, build->image_size[buffer] * pass->slots);
+    *bytes = build->bytes;
+    free(build);
+    return STATUS_OK;
+}

@@ -1,0 +1,117 @@
+/* What a pass is made of; shared by the files of this folder only.
+ *
+ * build.c turns a network into a list of steps and cuts their buffers from one arena; pass.c runs
+ * the list; profile.c times and counts it.
+ */
+#ifndef TAPER_PASS_INTERNAL_H
+#define TAPER_PASS_INTERNAL_H
+
+#include "supernet/pass.h"
+#include "support/memory.h"
+
+enum step_kind {
+    STEP_DENSE,
+    STEP_POINTWISE,
+    STEP_DEPTHWISE,
+    STEP_SQUEEZE_EXCITE,
+    STEP_COMBINE,
+    STEP_POOL
+};
+
+/* One operation of the network with everything that it reads and writes. The order of the list is
+ * the order of the forward pass. */
+struct step {
+    enum step_kind kind;
+    const char *name;
+    int layer;
+    enum parameter_part part; /* of a convolution */
+    union {
+        struct convolution convolution;
+        struct squeeze_excite squeeze_excite;
+        struct combine combine;
+        struct pool_mean pool;
+    };
+};
+
+static inline bool step_is_convolution(const struct step *step) {
+    return step->kind <= STEP_DEPTHWISE;
+}
+
+/* The widths of one layer in every group of the batch: [group] each. */
+struct layer_widths {
+    int *filters, *out, *expand, *squeeze, *kernel;
+};
+
+enum { MAX_SHARDS = 64 };
+
+/* A piece of the batch that one worker takes through an operation, or, where no statistics cross
+ * pieces, through the whole pass. */
+struct shard {
+    int first_segment, segments;
+    int images;
+    double macs; /* to deal the expensive ones first */
+};
+
+struct pass {
+    const struct network *network;
+    const struct ops *ops;
+    struct pool *pool;
+    struct pass_options options;
+    struct parameters parameters, statistics;
+
+    struct arena *arena;
+    int step_count;
+    struct step *steps;
+    int norm_count;
+    struct batch_norm *norms;
+    struct layer_widths *widths; /* [layer] */
+    int *picture_channels;       /* [group] kept of the input tensor */
+    int *width_memory;
+    struct normalise_pictures pictures;
+    struct view logits; /* tensor and gradient of the last layer */
+    int slots;          /* images that every activation buffer has room for */
+    size_t bytes;       /* of the arena */
+
+    /* the batch, set by pass_set_groups */
+    int images, groups, segment_count, shard_count;
+    bool
+        whole_groups; /* statistics do not cross shards: each runs without waiting for the others */
+    bool worker_slots; /* a worker's shards use the same buffers one after the other */
+    int largest_shard;
+    struct segment *segments;
+    struct shard *shards;
+    int *order; /* shards by falling cost */
+
+    real *gradients; /* [shard][parameters.size], each with slack */
+    size_t gradient_stride;
+    void **scratch; /* [worker] */
+    double *losses;
+    uint8_t *hits;
+    real *logit_rows;       /* [image][classes] */
+    real *given_statistics; /* copy; in the norms' rows while given_applied */
+    bool given_applied;
+    enum status *shard_status;
+
+    struct profile *profile; /* NULL: off */
+};
+
+/* Multiplications of one image in a group. */
+double convolution_macs(const struct convolution *convolution, int group);
+
+/* Fills steps, norms and buffers; called twice: with pass->arena NULL it only measures, into
+ * *bytes. */
+enum status pass_build(struct pass *pass, size_t *bytes);
+
+double profile_clock(void);
+void profile_add(struct pass *pass, int worker, int row, double seconds);
+/* Row of a step: its forward, its backward, and its batch-norm's. */
+enum {
+    PROFILE_FORWARD,
+    PROFILE_BACKWARD,
+    PROFILE_NORM_FORWARD,
+    PROFILE_NORM_BACKWARD,
+    PROFILE_KINDS
+};
+void profile_release(struct pass *pass);
+
+#endif
