@@ -17,7 +17,8 @@ void pool_release(struct pool *pool); /* NULL is fine */
 int pool_threads(const struct pool *pool);
 
 /* Calls work(context, piece, worker) for every piece in [0, pieces), worker in [0, threads), and
- * returns when all are done. Not to be called from inside a piece. pool NULL: all on the caller. */
+ * returns when all are done; what a piece wrote is then seen by the caller and by later pieces.
+ * One caller at a time, never from inside a piece. pool NULL: all on the caller. */
 void pool_run(struct pool *pool, int pieces, void (*work)(void *context, int piece, int worker),
               void *context);
 

@@ -23,10 +23,11 @@ struct random_bits {
     uint32_t word[4];
 };
 
+/* a < 2^56: the purpose takes the 8 bits above, so that no two keys share a counter. */
 struct random_bits random_draw(uint64_t seed, enum random_purpose purpose, uint64_t a, uint32_t b,
                                uint32_t c);
 
-/* A sequence for shuffles and repeated draws: the same key, counting c up. */
+/* A sequence for shuffles and repeated draws: the same key, counting c up; 2^32 words long. */
 struct random_sequence {
     uint64_t seed, a;
     uint32_t b, next;
