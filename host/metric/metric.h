@@ -1,12 +1,13 @@
 /* A metric: sub-network -> number. The search sees nothing else.
  *
- * Adding one: a file with a create function, and a row in metric.c's table.
+ * Adding one: a file that fills struct metric_type (metric_type.h), and a row in metric.c's table.
  */
 #ifndef TAPER_METRIC_H
 #define TAPER_METRIC_H
 
 #include "network/network.h"
 #include "support/status.h"
+#include <stdbool.h>
 
 struct metric; /* owned: metric_release */
 
@@ -16,10 +17,12 @@ struct metric_config {
     double deadline;     /* seconds that one answer of the command may take */
 };
 
+/* The network must outlive the metric. */
 enum status metric_create(struct metric **metric, const struct metric_config *config,
                           const struct network *network);
-void metric_release(struct metric *metric);
+void metric_release(struct metric *metric); /* NULL is fine */
 const char *metric_name(const struct metric *metric);
+bool metric_slow(const struct metric *metric); /* worth asking last, and remembering */
 
 /* Errors: the command died, is late, or answered something else than a finite number >= 0. */
 enum status metric_value(struct metric *metric, const struct subnetwork *sub, double *value);

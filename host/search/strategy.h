@@ -2,6 +2,9 @@
  *
  * It sees choices and numbers, never weights or images, so it is tested on toy problems.
  * Adding one: a file that fills struct strategy_type, and a row in strategy.c's table.
+ *
+ * The caller's loop: ask; score every sample that is not `known`; tell; append the samples to
+ * search.jsonl; until an answer is empty.
  */
 #ifndef TAPER_STRATEGY_H
 #define TAPER_STRATEGY_H
@@ -24,21 +27,21 @@ struct search_config {
         double value; /* absolute, in the metric's unit; or 0 and */
         double share; /* a share of the initial network's metric */
     } budgets[MAX_BUDGETS];
-    int samples;            /* J per iteration; random: per batch of asks */
-    int total_samples;      /* random: how many in all (0: samples x iterations of no use: error) */
-    int layers;             /* L */
-    double reduction;       /* R0, a share of the initial metric */
-    double decay;           /* d */
-    double min_reduction;   /* least fall of the target per iteration, share of the initial metric;
-                               0: one width step is always taken anyway */
-    int holdout_images;     /* scored on (0: the whole hold-out set) */
+    int samples;          /* multi_layer: J; random: per answer; single_layer: has one per layer */
+    int total_samples;    /* random: how many in all */
+    int layers;           /* multi_layer: L */
+    double reduction;     /* R0, a share of the initial metric */
+    double decay;         /* d */
+    double min_reduction; /* least fall of the target per iteration, share of the initial metric;
+                             0: one step is always taken anyway */
+    int holdout_images;   /* scored on (0: the whole hold-out set) */
     int calibration_images; /* training images for the statistics of a sample */
 };
 
 /* What a strategy may use; owned by the caller, outlives it. */
 struct search_space {
     const struct network *network;
-    int metric_count; /* = budget_count */
+    int metric_count; /* = budget_count, at least 1 */
     struct metric *metrics[MAX_BUDGETS];
     double budgets[MAX_BUDGETS]; /* absolute */
     uint64_t seed;
@@ -47,12 +50,15 @@ struct search_space {
 
 /* One scored sub-network: a line of search.jsonl. */
 struct sample {
-    int number; /* from 0, in the order of asking */
-    int iteration;
-    struct subnetwork sub;
+    int number;            /* from 0, in the order of asking */
+    int iteration;         /* coordinate descent: 0 is the initial network alone */
+    int iteration_samples; /* how many the iteration has */
+    struct subnetwork sub; /* canonical */
     double metrics[MAX_BUDGETS];
     double score; /* accuracy on the hold-out images, 0..1 */
-    bool chosen;  /* became the current network of its iteration (a point of the trade-off curve) */
+    bool known;   /* asked with its score, of an earlier iteration: not to be scored again */
+    bool chosen;  /* became the current network of its iteration (random search: the best so far):
+                     a point of the trade-off curve, which is all chosen samples in order */
 };
 
 struct strategy {
@@ -62,12 +68,16 @@ struct strategy {
 
 struct strategy_type {
     const char *name;
+    bool descends; /* by targets: reads reduction, decay and min_reduction */
     enum status (*create)(void **state, const struct search_space *space);
     void (*release)(void *state);
-    /* Up to `most` samples to score; *count 0: the search is over. Each has number, iteration, sub
-     * and metrics filled. All of them are told before the next ask. */
-    enum status (*ask)(void *state, struct sample *samples, int most, int *count);
-    enum status (*tell)(void *state, struct sample *samples, int count); /* sets chosen */
+    /* The samples of the next iteration, all but score and chosen filled; *count 0: the search is
+     * over. They belong to the strategy until the next call of ask or tell; asking again without
+     * telling gives them again. Fails with a clear sentence when it cannot reach the budgets. */
+    enum status (*ask)(void *state, struct sample **samples, int *count);
+    /* All samples of an iteration, scored; sets chosen. Needs no ask before it: what a strategy
+     * knows is what it was told. Fails when they cannot be this iteration's. */
+    enum status (*tell)(void *state, struct sample *samples, int count);
     /* The best sub-network that meets every budget; false: none yet. */
     bool (*best)(const void *state, struct sample *best);
     /* Optional, for strategies that steer the training of the super-network (NULL otherwise). */
@@ -79,15 +89,16 @@ struct strategy_type {
  * numbers), and warns through `warning` (may be "") when R0 and d alone fall short of a budget. */
 enum status strategy_create(struct strategy *strategy, const struct search_space *space,
                             char warning[256]);
-void strategy_release(struct strategy *strategy);
+void strategy_release(struct strategy *strategy); /* a zeroed one is fine */
 
-/* A state is the list of samples told so far: replaying them restores a strategy exactly. `samples`
- * must be whole answers in the order of asking (a cut-off tail is simply asked again). Fails when
- * they are not what this strategy asked for. */
+/* A state is the list of samples told so far: telling them again restores a strategy exactly, with
+ * no draw or outside metric repeated. Uses whole iterations; *used is how many samples that were,
+ * the rest (a cut-off tail) is asked again. Fails when they cannot be this search's. */
 enum status strategy_replay(struct strategy *strategy, const struct sample *samples, int count,
                             int *used);
 
-/* One line of search.jsonl. Choices by name with their values. */
+/* One line of search.jsonl. Choices by name with their values; the caller's to json_decref(), NULL
+ * when there is no memory. */
 json_t *sample_to_json(const struct search_space *space, const struct sample *sample);
 enum status sample_from_json(const struct search_space *space, const json_t *json,
                              struct sample *sample);
