@@ -7,21 +7,26 @@ enum { MOST_CHANNELS = 16384, MOST_PIXELS = 8192, MOST_KERNEL = 7, MOST_PICTURE_
 
 static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
 
+static bool continues(const char *name, const char *other) {
+    size_t length = strlen(other);
+    return strncmp(name, other, length) == 0 && name[length] == '.';
+}
+
 static enum status check_name(const struct network *network, int index) {
     const char *name = network->layers[index].name;
     if (name[0] == '\0' || name[strspn(name, letters)] != '\0')
         return fail(STATUS_USAGE,
                     "layer name '%s' must be made of letters, digits, '_', '-' and '.'", name);
-    for (int i = 0; i < network->layer_count; i++) {
+    for (int i = 0; i < index; i++) {
         const char *other = network->layers[i].name;
-        size_t length = strlen(other);
-        if (i < index && strcmp(name, other) == 0)
+        if (strcmp(name, other) == 0)
             return fail(STATUS_USAGE, "two layers are named '%s'", name);
-        /* parameter names are LAYER.something: they would not be unique */
-        if (i != index && strncmp(name, other, length) == 0 && name[length] == '.')
+        /* parameters are named LAYER.something: such a pair could share a parameter's name */
+        if (continues(name, other) || continues(other, name))
             return fail(STATUS_USAGE,
-                        "layer name '%s' continues the name of layer '%s' after a dot", name,
-                        other);
+                        "of the layer names '%s' and '%s' one continues the other "
+                        "after a dot",
+                        other, name);
     }
     return STATUS_OK;
 }
@@ -136,6 +141,13 @@ static enum status check_last(const struct network *network) {
     return STATUS_OK;
 }
 
+enum status network_check_layer(const struct network *network, int index) {
+    TRY(check_name(network, index));
+    TRY(check_choices(network, &network->layers[index]));
+    TRY(check_shortcuts(network, &network->layers[index]));
+    return check_chain(network, index);
+}
+
 enum status network_check(const struct network *network) {
     if (network->height < 1 || network->height > MOST_PIXELS || network->width < 1 ||
         network->width > MOST_PIXELS || network->channels < 1 ||
@@ -147,11 +159,7 @@ enum status network_check(const struct network *network) {
         network->choice_count > MAX_CHOICES)
         return fail(STATUS_USAGE, "a network has 1 to %d layers and at most %d choices", MAX_LAYERS,
                     MAX_CHOICES);
-    for (int i = 0; i < network->layer_count; i++) {
-        TRY(check_name(network, i));
-        TRY(check_choices(network, &network->layers[i]));
-        TRY(check_shortcuts(network, &network->layers[i]));
-        TRY(check_chain(network, i));
-    }
+    for (int i = 0; i < network->layer_count; i++)
+        TRY(network_check_layer(network, i));
     return check_last(network);
 }

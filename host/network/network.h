@@ -77,6 +77,8 @@ enum status network_copy(struct network *copy, const struct network *network);
 /* Checks what no single key can: chain, agreeing shapes, strides, bypass limits, tied options of
  * equal count, last layer a linear one. The sentence names the layer. */
 enum status network_check(const struct network *network);
+/* Its part for one layer after layers that passed: for readers that know the layer's line. */
+enum status network_check_layer(const struct network *network, int index);
 
 struct subnetwork {
     short option[MAX_CHOICES]; /* index into choice.options, 0 the largest; unused entries 0 */
