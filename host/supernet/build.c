@@ -403,6 +403,7 @@ static void build_batch(struct build *build) {
     pass->hits = take(build, images, sizeof *pass->hits);
     pass->logit_rows = take_reals(build, images * pass->network->classes);
     pass->given_statistics = take_reals(build, pass->statistics.size);
+    pass->values = take_reals(build, pass->parameters.size);
     pass->gradient_stride = round_up((int)pass->parameters.size + READ_SLACK, CHANNEL_ALIGN);
     pass->gradients =
         options->backward ? take_reals(build, pass->gradient_stride * options->shards) : NULL;

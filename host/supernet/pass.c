@@ -27,6 +27,30 @@ static enum status create_widths(struct pass *pass) {
     return STATUS_OK;
 }
 
+/* The operations read the pass's own copy: it may be read past its end. */
+static void point_to_values(struct pass *pass) {
+    const real *values = pass->values;
+    for (int i = 0; i < pass->step_count; i++) {
+        struct step *step = &pass->steps[i];
+        if (step->kind == STEP_SQUEEZE_EXCITE) {
+            struct squeeze_excite *squeeze = &step->squeeze_excite;
+            squeeze->reduce = values + squeeze->reduce_offset;
+            squeeze->reduce_bias = values + squeeze->reduce_bias_offset;
+            squeeze->expand = values + squeeze->expand_offset;
+            squeeze->expand_bias = values + squeeze->expand_bias_offset;
+        } else if (step_is_convolution(step)) {
+            struct convolution *convolution = &step->convolution;
+            convolution->weight = values + convolution->weight_offset;
+            convolution->bias = convolution->norm ? NULL : values + convolution->bias_offset;
+        }
+    }
+    for (int i = 0; i < pass->norm_count; i++) {
+        struct batch_norm *norm = &pass->norms[i];
+        norm->weight = values + norm->weight_offset;
+        norm->bias = values + norm->bias_offset;
+    }
+}
+
 static enum status create(struct pass *pass) {
     TRY(parameters_of(&pass->parameters, pass->network));
     TRY(statistics_of(&pass->statistics, pass->network));
@@ -39,7 +63,9 @@ static enum status create(struct pass *pass) {
     TRY(pass_build(pass, &bytes));
     TRY(arena_create(&pass->arena, bytes, "the activations of a pass"));
     pass->bytes = bytes;
-    return pass_build(pass, &bytes);
+    TRY(pass_build(pass, &bytes));
+    point_to_values(pass);
+    return STATUS_OK;
 }
 
 enum status pass_create(struct pass **created, const struct network *network, const struct ops *ops,
@@ -195,28 +221,6 @@ enum status pass_set_groups(struct pass *pass, const struct batch_group *groups,
 
 /* ------------------------------------------------------------------ parameters and statistics */
 
-static void point_to(struct pass *pass, const real *values) {
-    for (int i = 0; i < pass->step_count; i++) {
-        struct step *step = &pass->steps[i];
-        if (step->kind == STEP_SQUEEZE_EXCITE) {
-            struct squeeze_excite *squeeze = &step->squeeze_excite;
-            squeeze->reduce = values + squeeze->reduce_offset;
-            squeeze->reduce_bias = values + squeeze->reduce_bias_offset;
-            squeeze->expand = values + squeeze->expand_offset;
-            squeeze->expand_bias = values + squeeze->expand_bias_offset;
-        } else if (step_is_convolution(step)) {
-            struct convolution *convolution = &step->convolution;
-            convolution->weight = values + convolution->weight_offset;
-            convolution->bias = convolution->norm ? NULL : values + convolution->bias_offset;
-        }
-    }
-    for (int i = 0; i < pass->norm_count; i++) {
-        struct batch_norm *norm = &pass->norms[i];
-        norm->weight = values + norm->weight_offset;
-        norm->bias = values + norm->bias_offset;
-    }
-}
-
 static void prepare_step(void *context, int piece, int worker) {
     (void)worker;
     struct pass *pass = context;
@@ -231,7 +235,7 @@ static void prepare_step(void *context, int piece, int worker) {
 }
 
 enum status pass_set_parameters(struct pass *pass, const real *values) {
-    point_to(pass, values);
+    memcpy(pass->values, values, pass->parameters.size * sizeof(real));
     pool_run(pass->pool, pass->step_count, prepare_step, pass);
     pass->given_applied = false;
     return STATUS_OK;

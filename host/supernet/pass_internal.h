@@ -82,6 +82,7 @@ struct pass {
     struct shard *shards;
     int *order; /* shards by falling cost */
 
+    real *values;    /* the parameters */
     real *gradients; /* [shard][parameters.size], each with slack */
     size_t gradient_stride;
     void **scratch; /* [worker] */
