@@ -43,10 +43,6 @@ int depthwise_gradient_pixels(const struct depthwise_shape *shape) {
     return round_up(shape->width, gradient_block_of(shape));
 }
 
-/* Loops whose bounds are constants after inlining and that must vanish, so that their arrays become
- * registers: for (int i = 0; i < N; i++), N at most 32. */
-#define UNROLL _Pragma("GCC unroll 32")
-
 /* Statements for each size as a constant. */
 #define FOR_KERNEL(kernel, statement)                                                              \
     switch (kernel) {                                                                              \
@@ -86,7 +82,9 @@ int depthwise_gradient_pixels(const struct depthwise_shape *shape) {
 enum { BLOCK_MOST = 14 };
 
 INLINE void load_taps(const int K, vec *weight, const real *taps, int ld) {
-    UNROLL for (int kx = 0; kx < K; kx++) weight[kx] = vec_load(taps + kx * ld);
+#pragma GCC unroll 32
+    for (int kx = 0; kx < K; kx++)
+        weight[kx] = vec_load(taps + kx * ld);
 }
 
 /* Each input pixel is loaded once per tap row and meets all outputs of the block that use it. */
@@ -96,9 +94,11 @@ INLINE void forward_block(const int K, const int S, const int N, vec *sum, int c
         vec weight[DEPTHWISE_KERNEL_MOST];
         load_taps(K, weight, pairs->taps[pair] + c, pairs->ld_tap);
         const real *row = pairs->row[pair] + (size_t)x * S * ld + c;
-        UNROLL for (int j = 0; j < (N - 1) * S + K; j++) {
+#pragma GCC unroll 32
+        for (int j = 0; j < (N - 1) * S + K; j++) {
             vec input = vec_load(row + (size_t)j * ld);
-            UNROLL for (int i = 0; i < N; i++) {
+#pragma GCC unroll 32
+            for (int i = 0; i < N; i++) {
                 int kx = j - S * i;
                 if (kx >= 0 && kx < K)
                     sum[i] += input * weight[kx];
@@ -114,11 +114,15 @@ INLINE void forward_row(const int K, const int S, const int N, real *out, int ld
         vec start = bias ? vec_load(bias + c) : vec_splat(0);
         for (int x = 0; x < shape->out_width; x += N) {
             vec sum[BLOCK_MOST];
-            UNROLL for (int i = 0; i < N; i++) sum[i] = start;
+#pragma GCC unroll 32
+            for (int i = 0; i < N; i++)
+                sum[i] = start;
             forward_block(K, S, N, sum, c, x, shape->ld, pairs);
             int valid = shape->out_width - x;
-            UNROLL for (int i = 0; i < N; i++) if (i < valid)
-                vec_store(out + (size_t)(x + i) * ld_out + c, sum[i]);
+#pragma GCC unroll 32
+            for (int i = 0; i < N; i++)
+                if (i < valid)
+                    vec_store(out + (size_t)(x + i) * ld_out + c, sum[i]);
         }
     }
 }
@@ -142,9 +146,11 @@ INLINE void gradient_block(const int K, const int S, const int N, vec *sum, int 
         vec weight[DEPTHWISE_KERNEL_MOST];
         load_taps(K, weight, pairs->taps[pair] + c, pairs->ld_tap);
         const real *row = pairs->row[pair] + (size_t)(x / S) * ld + c;
-        UNROLL for (int j = 0; j < pixels; j++) {
+#pragma GCC unroll 32
+        for (int j = 0; j < pixels; j++) {
             vec dz = vec_load(row + (size_t)j * ld);
-            UNROLL for (int i = 0; i < N; i++) {
+#pragma GCC unroll 32
+            for (int i = 0; i < N; i++) {
                 int kx = i + padding - S * (j - left);
                 if (kx >= 0 && kx < K)
                     sum[i] += dz * weight[kx];
@@ -158,9 +164,12 @@ INLINE void gradient_row(const int K, const int S, const int N, real *out,
     for (int c = 0; c < shape->kept; c += LANES)
         for (int x = 0; x < shape->width; x += N) {
             vec sum[BLOCK_MOST];
-            UNROLL for (int i = 0; i < N; i++) sum[i] = vec_splat(0);
+#pragma GCC unroll 32
+            for (int i = 0; i < N; i++)
+                sum[i] = vec_splat(0);
             gradient_block(K, S, N, sum, c, x, shape->ld, pairs);
-            UNROLL for (int i = 0; i < N; i++)
+#pragma GCC unroll 32
+            for (int i = 0; i < N; i++)
                 vec_store(out + (size_t)(x + i) * shape->ld + c, sum[i]);
         }
 }
@@ -181,12 +190,17 @@ INLINE void weight_row(const int K, const int S, const int N, const int R,
     size_t ld = shape->ld;
     for (int x = 0; x < shape->out_width; x += N) {
         vec gradient[BLOCK_MOST];
-        UNROLL for (int i = 0; i < N; i++) gradient[i] = vec_load(dz + (size_t)(x + i) * ld);
-        UNROLL for (int r = 0; r < R; r++) {
+#pragma GCC unroll 32
+        for (int i = 0; i < N; i++)
+            gradient[i] = vec_load(dz + (size_t)(x + i) * ld);
+#pragma GCC unroll 32
+        for (int r = 0; r < R; r++) {
             const real *row = input[r] + (size_t)x * S * ld;
-            UNROLL for (int j = 0; j < (N - 1) * S + K; j++) {
+#pragma GCC unroll 32
+            for (int j = 0; j < (N - 1) * S + K; j++) {
                 vec pixel = vec_load(row + (size_t)j * ld);
-                UNROLL for (int i = 0; i < N; i++) {
+#pragma GCC unroll 32
+                for (int i = 0; i < N; i++) {
                     int kx = j - S * i;
                     if (kx >= 0 && kx < K)
                         sum[r][kx] += pixel * gradient[i];
@@ -196,7 +210,8 @@ INLINE void weight_row(const int K, const int S, const int N, const int R,
     }
 }
 
-/* R rows of taps from first_tap on stay in registers over the whole image. */
+/* The sums of R rows of taps, from first_tap on, stay in registers over the whole image; images are
+ * added up apart, which keeps the chains of roundings short. */
 INLINE void weight_taps(const int K, const int S, const int N, const int R, int first_tap,
                         real *sums, const struct depthwise_shape *shape, const real *input,
                         const real *zeros, const real *dz) {
@@ -206,18 +221,29 @@ INLINE void weight_taps(const int K, const int S, const int N, const int R, int 
     for (int c = 0; c < shape->kept; c += LANES) {
         real *into = sums + (size_t)first_tap * K * shape->ld + c;
         vec sum[R][DEPTHWISE_KERNEL_MOST];
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int kx = 0; kx < K; kx++) sum[r][kx] =
-            vec_load(into + (size_t)(r * K + kx) * shape->ld);
+#pragma GCC unroll 32
+        for (int r = 0; r < R; r++) {
+#pragma GCC unroll 32
+            for (int kx = 0; kx < K; kx++)
+                sum[r][kx] = vec_splat(0);
+        }
         for (int y = 0; y < shape->out_height; y++) {
             const real *rows[R];
-            UNROLL for (int r = 0; r < R; r++) {
+#pragma GCC unroll 32
+            for (int r = 0; r < R; r++) {
                 int at = y * S + first_tap + r - K / 2;
                 rows[r] = (at >= 0 && at < shape->height ? input + at * input_row : zeros) + c;
             }
             weight_row(K, S, N, R, sum, shape, rows, dz + y * output_row + c);
         }
-        UNROLL for (int r = 0; r < R; r++) UNROLL for (int kx = 0; kx < K; kx++)
-            vec_store(into + (size_t)(r * K + kx) * shape->ld, sum[r][kx]);
+#pragma GCC unroll 32
+        for (int r = 0; r < R; r++) {
+#pragma GCC unroll 32
+            for (int kx = 0; kx < K; kx++) {
+                real *at = into + (size_t)(r * K + kx) * shape->ld;
+                vec_store(at, vec_load(at) + sum[r][kx]);
+            }
+        }
     }
 }
 

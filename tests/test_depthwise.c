@@ -71,109 +71,130 @@ static double weight(const struct depthwise_case *test, int segment, int ky, int
     return test->convolution.weight[(c * full + ky + margin) * full + kx + margin];
 }
 
-/* Sums of at most 49 * 32 * 32 * 2 products of magnitude 10 in single precision. */
-static void assert_near(double got, double expected, double magnitude) {
-    assert_true(fabs(got - expected) <= 1e-5 * (magnitude + fabs(expected)));
+/* A sum and the sum of its terms' magnitudes, which is what rounding is proportional to. */
+struct sum {
+    double value, magnitude;
+};
+
+static void add(struct sum *sum, double term) {
+    sum->value += term;
+    sum->magnitude += fabs(term);
+}
+
+/* 32 units in the last place: the longest chains of additions have a thousand roundings. */
+static void assert_near(double got, struct sum expected) {
+    assert_true(fabs(got - expected.value) <= 2e-6 * expected.magnitude + 1e-6);
+}
+
+static struct sum output_value(const struct depthwise_case *test, int s, int image, int y, int x,
+                               int c) {
+    int kernel = test->options.kernels[s], padding = kernel / 2, stride = test->options.stride;
+    struct sum z = {0};
+    if (test->convolution.bias)
+        add(&z, test->convolution.bias[c]);
+    for (int ky = 0; ky < kernel; ky++)
+        for (int kx = 0; kx < kernel; kx++)
+            add(&z,
+                weight(test, s, ky, kx, c) * input_value(test, s, image, y * stride + ky - padding,
+                                                         x * stride + kx - padding, c));
+    return z;
 }
 
 static void check_output(const struct depthwise_case *test, int s) {
-    const struct depthwise_options *options = &test->options;
     const struct tensor *output = &test->convolution.output;
-    int kernel = options->kernels[s], padding = kernel / 2, images = test->segments[s].images;
-    for (int c = 0; c < options->kept[s]; c++) {
-        double mean = 0, squares = 0, count = (double)images * output->height * output->width;
-        for (int pass = 0; pass < 2; pass++)
-            for (int image = 0; image < images; image++)
-                for (int y = 0; y < output->height; y++)
-                    for (int x = 0; x < output->width; x++) {
-                        double z = test->convolution.bias ? test->convolution.bias[c] : 0;
-                        for (int ky = 0; ky < kernel; ky++)
-                            for (int kx = 0; kx < kernel; kx++)
-                                z += weight(test, s, ky, kx, c) *
-                                     input_value(test, s, image, y * options->stride + ky - padding,
-                                                 x * options->stride + kx - padding, c);
-                        assert_near(case_pixel(test, output, s, image, y, x)[c], z, 10);
-                        if (pass == 0)
-                            mean += z / count;
-                        else
-                            squares += (z - mean) * (z - mean);
-                    }
-        if (options->norm) {
-            const double *partial = test->output_norm.partial + s * 2 * test->output_norm.stride;
-            assert_near(partial[c], mean, 10);
-            assert_near(partial[test->output_norm.stride + c], squares, 10);
-            assert_true(test->output_norm.row_count[s] == count);
+    const struct batch_norm *norm = &test->output_norm;
+    int images = test->segments[s].images, pixels = output->height * output->width;
+    for (int c = 0; c < test->options.kept[s]; c++) {
+        struct sum mean = {0}, squares = {0};
+        for (int image = 0; image < images; image++)
+            for (int y = 0; y < output->height; y++)
+                for (int x = 0; x < output->width; x++) {
+                    struct sum z = output_value(test, s, image, y, x, c);
+                    assert_near(case_pixel(test, output, s, image, y, x)[c], z);
+                    add(&mean, z.value / images / pixels);
+                    add(&squares, z.value * z.value);
+                }
+        squares.value -= mean.value * mean.value * images * pixels;
+        squares.magnitude *= 4; /* deviations are taken from the first pixel */
+        if (test->options.norm) {
+            assert_near(norm->partial[s * 2 * norm->stride + c], mean);
+            assert_near(norm->partial[(s * 2 + 1) * norm->stride + c], squares);
+            assert_true(norm->row_count[s] == (double)images * pixels);
         }
     }
 }
 
-static double input_gradient(const struct depthwise_case *test, int s, int image, int y, int x,
-                             int c) {
+static struct sum input_gradient(const struct depthwise_case *test, int s, int image, int y, int x,
+                                 int c) {
     int kernel = test->options.kernels[s], stride = test->options.stride;
-    double sum = 0;
+    double factor = slope(test->options.activation, normalised(test, s, image, y, x, c));
+    struct sum sum = {0};
     for (int ky = 0; ky < kernel; ky++)
         for (int kx = 0; kx < kernel; kx++) {
             int down = y + kernel / 2 - ky, right = x + kernel / 2 - kx;
             if (down >= 0 && down % stride == 0 && right >= 0 && right % stride == 0)
-                sum += weight(test, s, ky, kx, c) *
-                       output_gradient(test, s, image, down / stride, right / stride, c);
+                add(&sum, factor * weight(test, s, ky, kx, c) *
+                              output_gradient(test, s, image, down / stride, right / stride, c));
         }
-    return sum * slope(test->options.activation, normalised(test, s, image, y, x, c));
+    return sum;
 }
 
 /* before: what the gradient tensor held, for views that accumulate. */
 static void check_input_gradient(const struct depthwise_case *test,
                                  const struct depthwise_case *before, int s) {
     const struct depthwise_options *options = &test->options;
+    const struct batch_norm *norm = &test->input_norm;
     int images = test->segments[s].images;
     for (int c = 0; c < options->kept[s]; c++) {
-        double first = 0, second = 0;
-        double mean = test->input_norm.mean[s * test->input_norm.stride + c];
+        struct sum first = {0}, second = {0};
         for (int image = 0; image < images; image++)
             for (int y = 0; y < options->height; y++)
                 for (int x = 0; x < options->width; x++) {
-                    double expected = input_gradient(test, s, image, y, x, c);
-                    first += expected;
-                    second += expected *
-                              ((double)case_pixel(test, &test->input, s, image, y, x)[c] - mean);
+                    struct sum expected = input_gradient(test, s, image, y, x, c);
+                    double z = case_pixel(test, &test->input, s, image, y, x)[c];
+                    add(&first, expected.value);
+                    add(&second, expected.value * (z - norm->mean[s * norm->stride + c]));
                     if (options->accumulate)
-                        expected += case_pixel(before, &before->input_gradient, s, image, y, x)[c];
+                        add(&expected,
+                            case_pixel(before, &before->input_gradient, s, image, y, x)[c]);
                     assert_near(case_pixel(test, &test->input_gradient, s, image, y, x)[c],
-                                expected, 30);
+                                expected);
                 }
         if (options->norm) {
-            const double *partial = test->input_norm.partial + s * 2 * test->input_norm.stride;
-            assert_near(partial[c], first, 100);
-            assert_near(partial[test->input_norm.stride + c], second, 100);
-            assert_true(test->input_norm.row_count[s] ==
-                        (double)images * options->height * options->width);
+            assert_near(norm->partial[s * 2 * norm->stride + c], first);
+            assert_near(norm->partial[(s * 2 + 1) * norm->stride + c], second);
+            assert_true(norm->row_count[s] == (double)images * options->height * options->width);
         }
     }
 }
 
+/* What one output pixel adds to the gradients of its channel. */
+static void add_parameter_terms(const struct depthwise_case *test, int s, int image, int y, int x,
+                                int c, struct sum *expected) {
+    int full = test->options.kernel, kernel = test->options.kernels[s];
+    int margin = (full - kernel) / 2, stride = test->options.stride;
+    double dz = output_gradient(test, s, image, y, x, c);
+    if (test->convolution.bias)
+        add(&expected[test->weights + c], dz);
+    for (int ky = 0; ky < kernel; ky++)
+        for (int kx = 0; kx < kernel; kx++)
+            add(&expected[(c * full + ky + margin) * full + kx + margin],
+                dz * input_value(test, s, image, y * stride + ky - kernel / 2,
+                                 x * stride + kx - kernel / 2, c));
+}
+
 static void check_parameter_gradients(const struct depthwise_case *test) {
-    const struct depthwise_options *options = &test->options;
-    int full = options->kernel, channels = options->channels;
-    double *expected = calloc(test->weights + channels, sizeof *expected);
-    for (int s = 0; s < CASE_SEGMENTS; s++) {
-        int kernel = options->kernels[s], margin = (full - kernel) / 2;
-        for (int c = 0; c < options->kept[s]; c++)
+    int parameters = test->weights + test->options.channels;
+    struct sum *expected = calloc(parameters, sizeof *expected);
+    for (int s = 0; s < CASE_SEGMENTS; s++)
+        for (int c = 0; c < test->options.kept[s]; c++)
             for (int image = 0; image < test->segments[s].images; image++)
                 for (int y = 0; y < test->output_gradient.height; y++)
-                    for (int x = 0; x < test->output_gradient.width; x++) {
-                        double dz = output_gradient(test, s, image, y, x, c);
-                        expected[test->weights + c] += test->convolution.bias ? dz : 0;
-                        for (int ky = 0; ky < kernel; ky++)
-                            for (int kx = 0; kx < kernel; kx++)
-                                expected[(c * full + ky + margin) * full + kx + margin] +=
-                                    dz * input_value(test, s, image,
-                                                     y * options->stride + ky - kernel / 2,
-                                                     x * options->stride + kx - kernel / 2, c);
-                    }
-    }
-    for (int i = 0; i < test->weights + channels; i++) {
-        assert_near(test->slice.gradient[i], expected[i], 100);
-        if (expected[i] == 0)
+                    for (int x = 0; x < test->output_gradient.width; x++)
+                        add_parameter_terms(test, s, image, y, x, c, expected);
+    for (int i = 0; i < parameters; i++) {
+        assert_near(test->slice.gradient[i], expected[i]);
+        if (expected[i].magnitude == 0)
             assert_true(test->slice.gradient[i] == 0);
     }
     free(expected);
