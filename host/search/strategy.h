@@ -94,8 +94,8 @@ void strategy_release(struct strategy *strategy); /* a zeroed one is fine */
 /* A state is the list of samples told so far: telling them again restores a strategy exactly, with
  * no draw or outside metric repeated. Uses whole iterations; *used is how many samples that were,
  * the rest (a cut-off tail) is asked again. Fails when they cannot be this search's. */
-enum status strategy_replay(struct strategy *strategy, const struct sample *samples, int count,
-                            int *used);
+enum status strategy_replay(struct strategy *strategy, const struct search_space *space,
+                            const struct sample *samples, int count, int *used);
 
 /* One line of search.jsonl. Choices by name with their values; the caller's to json_decref(), NULL
  * when there is no memory. */
