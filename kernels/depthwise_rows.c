@@ -1,90 +1,94 @@
 #include "depthwise_rows.h"
 #include "vector.h"
 
-/* Pixels of a block: whole blocks of 8, 7 or 4 must waste little for widths like 32, 28, 14 and 4;
- * 7 or more accumulators hide the latency of a multiply-add. */
-static int block_of(int pixels) {
+/* Pixels of a block: the size that wastes least in the last block of a row, for widths like 32, 28,
+ * 14, 7 and 4; among equals the largest, since a loaded tap then serves most pixels. */
+static int block_of(int pixels, int most, int even) {
+    static const int blocks[] = {16, 14, 8, 7};
+    int best = 8;
     if (pixels <= 4)
         return 4;
-    return round_up(pixels, 7) < round_up(pixels, 8) ? 7 : 8;
-}
-
-/* At stride 2 an input gradient's block covers whole pairs of pixels. */
-static int gradient_block_of(const struct depthwise_shape *shape) {
-    int block = block_of(shape->width);
-    return block == 7 && shape->stride == 2 ? 14 : block;
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
+        if (blocks[i] > most || (even && blocks[i] % 2 != 0))
+            continue;
+        int saved = round_up(pixels, best) - round_up(pixels, blocks[i]);
+        if (saved > 0 || (saved == 0 && blocks[i] > best))
+            best = blocks[i];
+    }
+    return best;
 }
 
 static int larger(int a, int b) {
     return a > b ? a : b;
 }
 
-int depthwise_input_left(const struct depthwise_shape *shape) {
-    return shape->kernel / 2;
-}
+void depthwise_plan(struct depthwise_shape *shape) {
+    int kernel = shape->kernel, stride = shape->stride, padding = kernel / 2;
+    shape->forward_block = block_of(shape->out_width, 16, 0);
+    /* At stride 2 a block covers whole pairs of pixels. */
+    shape->gradient_block = block_of(shape->width, 16, stride == 2);
+    /* The block of dz shares the registers with the sums. */
+    shape->weight_block = block_of(shape->out_width, 8, 0);
 
-int depthwise_input_pixels(const struct depthwise_shape *shape) {
-    int outputs = round_up(shape->out_width, block_of(shape->out_width));
-    return larger(shape->width + shape->kernel - 1, (outputs - 1) * shape->stride + shape->kernel);
-}
-
-int depthwise_output_left(const struct depthwise_shape *shape) {
-    return shape->kernel / 2 / shape->stride;
-}
-
-int depthwise_output_pixels(const struct depthwise_shape *shape) {
-    int padding = shape->kernel / 2;
-    int outputs = round_up(shape->out_width, block_of(shape->out_width));
-    int read = (depthwise_gradient_pixels(shape) - 1 + padding) / shape->stride + 1;
-    return depthwise_output_left(shape) + larger(outputs, read);
-}
-
-int depthwise_gradient_pixels(const struct depthwise_shape *shape) {
-    return round_up(shape->width, gradient_block_of(shape));
+    int outputs = larger(round_up(shape->out_width, shape->forward_block),
+                         round_up(shape->out_width, shape->weight_block));
+    int inputs = round_up(shape->width, shape->gradient_block);
+    shape->input_left = padding;
+    shape->input_pixels = larger(shape->width + 2 * padding, (outputs - 1) * stride + kernel);
+    shape->output_left = padding / stride;
+    shape->output_pixels =
+        shape->output_left + larger(outputs, (inputs - 1 + padding) / stride + 1);
 }
 
 /* Statements for each size as a constant. */
+#define CASE(name, value, statement)                                                               \
+    case value: {                                                                                  \
+        enum { name = value };                                                                     \
+        statement;                                                                                 \
+    } break;
 #define FOR_KERNEL(kernel, statement)                                                              \
     switch (kernel) {                                                                              \
-    case 1: {                                                                                      \
-        enum { K = 1 };                                                                            \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    case 3: {                                                                                      \
-        enum { K = 3 };                                                                            \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    case 5: {                                                                                      \
-        enum { K = 5 };                                                                            \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    case 7: {                                                                                      \
-        enum { K = 7 };                                                                            \
-        statement;                                                                                 \
-    } break;                                                                                       \
+        CASE(K, 1, statement)                                                                      \
+        CASE(K, 3, statement)                                                                      \
+        CASE(K, 5, statement)                                                                      \
+        CASE(K, 7, statement)                                                                      \
     }
-#define FOR_BLOCK(block, sevens, statement)                                                        \
+#define FOR_BLOCK(block, statement)                                                                \
     switch (block) {                                                                               \
-    case 4: {                                                                                      \
-        enum { N = 4 };                                                                            \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    case 8: {                                                                                      \
-        enum { N = 8 };                                                                            \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    default: {                                                                                     \
-        enum { N = sevens };                                                                       \
-        statement;                                                                                 \
-    } break;                                                                                       \
+        CASE(N, 4, statement)                                                                      \
+        CASE(N, 7, statement)                                                                      \
+        CASE(N, 8, statement)                                                                      \
+        CASE(N, 14, statement)                                                                     \
+        CASE(N, 16, statement)                                                                     \
+    }
+#define FOR_EVEN_BLOCK(block, statement)                                                           \
+    switch (block) {                                                                               \
+        CASE(N, 4, statement)                                                                      \
+        CASE(N, 8, statement)                                                                      \
+        CASE(N, 14, statement)                                                                     \
+        CASE(N, 16, statement)                                                                     \
+    }
+#define FOR_SMALL_BLOCK(block, statement)                                                          \
+    switch (block) {                                                                               \
+        CASE(N, 4, statement)                                                                      \
+        CASE(N, 7, statement)                                                                      \
+        CASE(N, 8, statement)                                                                      \
     }
 
-enum { BLOCK_MOST = 14 };
+enum { BLOCK_MOST = 16, TAP_ROWS_MOST = 3 };
 
 INLINE void load_taps(const int K, vec *weight, const real *taps, int ld) {
-#pragma GCC unroll 32
+#pragma GCC unroll 64
     for (int kx = 0; kx < K; kx++)
         weight[kx] = vec_load(taps + kx * ld);
+}
+
+/* The last block of a row may have fewer pixels than were computed. */
+INLINE void store_block(const int N, real *out, int ld, const vec *sum, int valid) {
+#pragma GCC unroll 64
+    for (int i = 0; i < N; i++)
+        if (i < valid)
+            vec_store(out + (size_t)i * ld, sum[i]);
 }
 
 /* Each input pixel is loaded once per tap row and meets all outputs of the block that use it. */
@@ -94,10 +98,10 @@ INLINE void forward_block(const int K, const int S, const int N, vec *sum, int c
         vec weight[DEPTHWISE_KERNEL_MOST];
         load_taps(K, weight, pairs->taps[pair] + c, pairs->ld_tap);
         const real *row = pairs->row[pair] + (size_t)x * S * ld + c;
-#pragma GCC unroll 32
+#pragma GCC unroll 64
         for (int j = 0; j < (N - 1) * S + K; j++) {
             vec input = vec_load(row + (size_t)j * ld);
-#pragma GCC unroll 32
+#pragma GCC unroll 64
             for (int i = 0; i < N; i++) {
                 int kx = j - S * i;
                 if (kx >= 0 && kx < K)
@@ -108,34 +112,26 @@ INLINE void forward_block(const int K, const int S, const int N, vec *sum, int c
 }
 
 INLINE void forward_row(const int K, const int S, const int N, real *out, int ld_out,
-                        const struct depthwise_shape *shape, const struct depthwise_taps *pairs,
-                        const real *bias) {
+                        const struct depthwise_shape *shape, const struct depthwise_taps *pairs) {
     for (int c = 0; c < shape->kept; c += LANES) {
-        vec start = bias ? vec_load(bias + c) : vec_splat(0);
         for (int x = 0; x < shape->out_width; x += N) {
             vec sum[BLOCK_MOST];
-#pragma GCC unroll 32
+#pragma GCC unroll 64
             for (int i = 0; i < N; i++)
-                sum[i] = start;
+                sum[i] = vec_splat(0);
             forward_block(K, S, N, sum, c, x, shape->ld, pairs);
-            int valid = shape->out_width - x;
-#pragma GCC unroll 32
-            for (int i = 0; i < N; i++)
-                if (i < valid)
-                    vec_store(out + (size_t)(x + i) * ld_out + c, sum[i]);
+            store_block(N, out + (size_t)x * ld_out + c, ld_out, sum, shape->out_width - x);
         }
     }
 }
 
 void depthwise_row_forward(real *out, int ld_out, const struct depthwise_shape *shape,
-                           const struct depthwise_taps *pairs, const real *bias) {
-    int block = block_of(shape->out_width);
+                           const struct depthwise_taps *pairs) {
+    int block = shape->forward_block;
     if (shape->stride == 1)
-        FOR_KERNEL(shape->kernel,
-                   FOR_BLOCK(block, 7, forward_row(K, 1, N, out, ld_out, shape, pairs, bias)))
+        FOR_KERNEL(shape->kernel, FOR_BLOCK(block, forward_row(K, 1, N, out, ld_out, shape, pairs)))
     else
-        FOR_KERNEL(shape->kernel,
-                   FOR_BLOCK(block, 7, forward_row(K, 2, N, out, ld_out, shape, pairs, bias)))
+        FOR_KERNEL(shape->kernel, FOR_BLOCK(block, forward_row(K, 2, N, out, ld_out, shape, pairs)))
 }
 
 /* Output pixel i and pixel j of dz meet in tap kx = i + padding - stride j. */
@@ -146,10 +142,10 @@ INLINE void gradient_block(const int K, const int S, const int N, vec *sum, int 
         vec weight[DEPTHWISE_KERNEL_MOST];
         load_taps(K, weight, pairs->taps[pair] + c, pairs->ld_tap);
         const real *row = pairs->row[pair] + (size_t)(x / S) * ld + c;
-#pragma GCC unroll 32
+#pragma GCC unroll 64
         for (int j = 0; j < pixels; j++) {
             vec dz = vec_load(row + (size_t)j * ld);
-#pragma GCC unroll 32
+#pragma GCC unroll 64
             for (int i = 0; i < N; i++) {
                 int kx = i + padding - S * (j - left);
                 if (kx >= 0 && kx < K)
@@ -164,23 +160,21 @@ INLINE void gradient_row(const int K, const int S, const int N, real *out,
     for (int c = 0; c < shape->kept; c += LANES)
         for (int x = 0; x < shape->width; x += N) {
             vec sum[BLOCK_MOST];
-#pragma GCC unroll 32
+#pragma GCC unroll 64
             for (int i = 0; i < N; i++)
                 sum[i] = vec_splat(0);
             gradient_block(K, S, N, sum, c, x, shape->ld, pairs);
-#pragma GCC unroll 32
-            for (int i = 0; i < N; i++)
-                vec_store(out + (size_t)(x + i) * shape->ld + c, sum[i]);
+            store_block(N, out + (size_t)x * shape->ld + c, shape->ld, sum, shape->width - x);
         }
 }
 
 void depthwise_row_input_gradient(real *out, const struct depthwise_shape *shape,
                                   const struct depthwise_taps *pairs) {
-    int block = gradient_block_of(shape);
+    int block = shape->gradient_block;
     if (shape->stride == 1)
-        FOR_KERNEL(shape->kernel, FOR_BLOCK(block, 7, gradient_row(K, 1, N, out, shape, pairs)))
+        FOR_KERNEL(shape->kernel, FOR_BLOCK(block, gradient_row(K, 1, N, out, shape, pairs)))
     else
-        FOR_KERNEL(shape->kernel, FOR_BLOCK(block, 14, gradient_row(K, 2, N, out, shape, pairs)))
+        FOR_KERNEL(shape->kernel, FOR_EVEN_BLOCK(block, gradient_row(K, 2, N, out, shape, pairs)))
 }
 
 /* Rows [first_tap, first_tap + R) of the taps, over one row of outputs. */
@@ -190,16 +184,16 @@ INLINE void weight_row(const int K, const int S, const int N, const int R,
     size_t ld = shape->ld;
     for (int x = 0; x < shape->out_width; x += N) {
         vec gradient[BLOCK_MOST];
-#pragma GCC unroll 32
+#pragma GCC unroll 64
         for (int i = 0; i < N; i++)
             gradient[i] = vec_load(dz + (size_t)(x + i) * ld);
-#pragma GCC unroll 32
+#pragma GCC unroll 64
         for (int r = 0; r < R; r++) {
             const real *row = input[r] + (size_t)x * S * ld;
-#pragma GCC unroll 32
+#pragma GCC unroll 64
             for (int j = 0; j < (N - 1) * S + K; j++) {
                 vec pixel = vec_load(row + (size_t)j * ld);
-#pragma GCC unroll 32
+#pragma GCC unroll 64
                 for (int i = 0; i < N; i++) {
                     int kx = j - S * i;
                     if (kx >= 0 && kx < K)
@@ -215,30 +209,30 @@ INLINE void weight_row(const int K, const int S, const int N, const int R,
 INLINE void weight_taps(const int K, const int S, const int N, const int R, int first_tap,
                         real *sums, const struct depthwise_shape *shape, const real *input,
                         const real *zeros, const real *dz) {
-    size_t input_row = (size_t)depthwise_input_pixels(shape) * shape->ld;
-    size_t output_row = (size_t)depthwise_output_pixels(shape) * shape->ld;
-    dz += (size_t)depthwise_output_left(shape) * shape->ld;
+    size_t input_row = (size_t)shape->input_pixels * shape->ld;
+    size_t output_row = (size_t)shape->output_pixels * shape->ld;
+    dz += (size_t)shape->output_left * shape->ld;
     for (int c = 0; c < shape->kept; c += LANES) {
         real *into = sums + (size_t)first_tap * K * shape->ld + c;
-        vec sum[R][DEPTHWISE_KERNEL_MOST];
-#pragma GCC unroll 32
+        vec sum[TAP_ROWS_MOST][DEPTHWISE_KERNEL_MOST];
+#pragma GCC unroll 64
         for (int r = 0; r < R; r++) {
-#pragma GCC unroll 32
+#pragma GCC unroll 64
             for (int kx = 0; kx < K; kx++)
                 sum[r][kx] = vec_splat(0);
         }
         for (int y = 0; y < shape->out_height; y++) {
-            const real *rows[R];
-#pragma GCC unroll 32
+            const real *rows[TAP_ROWS_MOST];
+#pragma GCC unroll 64
             for (int r = 0; r < R; r++) {
                 int at = y * S + first_tap + r - K / 2;
                 rows[r] = (at >= 0 && at < shape->height ? input + at * input_row : zeros) + c;
             }
             weight_row(K, S, N, R, sum, shape, rows, dz + y * output_row + c);
         }
-#pragma GCC unroll 32
+#pragma GCC unroll 64
         for (int r = 0; r < R; r++) {
-#pragma GCC unroll 32
+#pragma GCC unroll 64
             for (int kx = 0; kx < K; kx++) {
                 real *at = into + (size_t)(r * K + kx) * shape->ld;
                 vec_store(at, vec_load(at) + sum[r][kx]);
@@ -263,11 +257,11 @@ INLINE void weight_image(const int K, const int S, const int N, real *sum,
 
 void depthwise_weight_gradient(real *sum, const struct depthwise_shape *shape, const real *input,
                                const real *zeros, const real *dz) {
-    int block = block_of(shape->out_width);
+    int block = shape->weight_block;
     if (shape->stride == 1)
         FOR_KERNEL(shape->kernel,
-                   FOR_BLOCK(block, 7, weight_image(K, 1, N, sum, shape, input, zeros, dz)))
+                   FOR_SMALL_BLOCK(block, weight_image(K, 1, N, sum, shape, input, zeros, dz)))
     else
         FOR_KERNEL(shape->kernel,
-                   FOR_BLOCK(block, 7, weight_image(K, 2, N, sum, shape, input, zeros, dz)))
+                   FOR_SMALL_BLOCK(block, weight_image(K, 2, N, sum, shape, input, zeros, dz)))
 }

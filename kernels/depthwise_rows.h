@@ -11,21 +11,18 @@
 
 enum { DEPTHWISE_KERNEL_MOST = 7 };
 
-/* One segment's convolution: sizes that all rows share. */
+/* One segment's convolution: what all rows share. */
 struct depthwise_shape {
     int kernel, stride; /* 1, 3, 5 or 7; 1 or 2 */
     int height, width, out_height, out_width;
     int kept; /* channels */
     int ld;   /* of pixels in scratch and of sums: kept rounded up to CHANNEL_ALIGN */
+    /* Filled by depthwise_plan(), in pixels: blocks, and of the widened rows of input and of dz the
+     * zeros before the first pixel and the whole length. */
+    int forward_block, gradient_block, weight_block;
+    int input_left, input_pixels, output_left, output_pixels;
 };
-
-/* Zeros that a row needs left of its first pixel, and the length of the whole row, in pixels. */
-int depthwise_input_left(const struct depthwise_shape *shape);
-int depthwise_input_pixels(const struct depthwise_shape *shape);
-int depthwise_output_left(const struct depthwise_shape *shape);
-int depthwise_output_pixels(const struct depthwise_shape *shape);
-/* Pixels that depthwise_row_input_gradient() writes: the width and its slack. */
-int depthwise_gradient_pixels(const struct depthwise_shape *shape);
+void depthwise_plan(struct depthwise_shape *shape);
 
 /* The tap rows that meet an existing row, in pairs: what lies outside the image is not computed. */
 struct depthwise_taps {
@@ -35,13 +32,12 @@ struct depthwise_taps {
     int ld_tap;
 };
 
-/* out[x] = bias + sum over pairs, kx of taps[kx] row[stride x + kx], for out_width pixels. bias may
- * be NULL. */
+/* out[x] = sum over pairs, kx of taps[kx] row[stride x + kx], for out_width pixels. */
 void depthwise_row_forward(real *out, int ld_out, const struct depthwise_shape *shape,
-                           const struct depthwise_taps *pairs, const real *bias);
+                           const struct depthwise_taps *pairs);
 
-/* out[x] = sum over pairs, kx of taps[kx] row[(x + padding - kx) / stride] where that is whole: the
- * pairs hold rows of dz, of tap rows that differ by the stride. */
+/* out[x] = sum over pairs, kx of taps[kx] row[(x + padding - kx) / stride] where that is whole, for
+ * width pixels `ld` apart: the pairs hold rows of dz, of tap rows that differ by the stride. */
 void depthwise_row_input_gradient(real *out, const struct depthwise_shape *shape,
                                   const struct depthwise_taps *pairs);
 
