@@ -74,10 +74,9 @@ static struct tensor activation_tensor(struct build *build, enum buffer buffer, 
 
 /* Views point to tensors: those need an address that lasts. */
 static struct tensor *keep_tensor(struct build *build, struct tensor tensor) {
-    struct tensor *kept = take(build, 1, sizeof *kept);
-    if (kept)
-        *kept = tensor;
-    return kept;
+    struct pass *pass = build->pass;
+    pass->tensors[pass->tensor_count] = tensor;
+    return &pass->tensors[pass->tensor_count++];
 }
 
 static struct step *add_step(struct build *build, enum step_kind kind, const char *name,
@@ -407,7 +406,7 @@ static void build_batch(struct build *build) {
     pass->gradient_stride = round_up((int)pass->parameters.size + READ_SLACK, CHANNEL_ALIGN);
     pass->gradients =
         options->backward ? take_reals(build, pass->gradient_stride * options->shards) : NULL;
-    int threads = pool_threads(pass->pool);
+    int threads = pass_threads(pass);
     for (int worker = 0; worker < threads; worker++) {
         pass->scratch[worker] = take(build, 1, build->scratch);
     }
@@ -418,14 +417,14 @@ enum status pass_build(struct pass *pass, size_t *bytes) {
     TRY(allocate(&build, 1, sizeof *build, "building a pass"));
     build->pass = pass;
     build->scratch = CPU_SCRATCH;
-    pass->step_count = pass->norm_count = 0;
+    pass->step_count = pass->norm_count = pass->tensor_count = 0;
     struct arena *arena = pass->arena;
     if (arena) {
         /* Sizes of the shared buffers are known only after a look at all layers. */
         pass->arena = NULL;
         build_layers(build);
         pass->arena = arena;
-        pass->step_count = pass->norm_count = 0;
+        pass->step_count = pass->norm_count = pass->tensor_count = 0;
         build->bytes = 0;
     }
     if (arena)

@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { DEFAULT_SHARDS = 16, STEPS_PER_LAYER = 6, NORMS_PER_LAYER = 3 };
+enum { DEFAULT_SHARDS = 16, STEPS_PER_LAYER = 6, NORMS_PER_LAYER = 3, TENSORS_PER_LAYER = 10 };
 
 /* Fewer groups than this run together with barriers, so that all threads have work. */
 enum { INDEPENDENT_GROUPS = 4 };
@@ -57,7 +57,9 @@ static enum status create(struct pass *pass) {
     int layers = pass->network->layer_count;
     TRY(allocate(&pass->steps, (size_t)layers * STEPS_PER_LAYER, sizeof *pass->steps, "a pass"));
     TRY(allocate(&pass->norms, (size_t)layers * NORMS_PER_LAYER, sizeof *pass->norms, "a pass"));
-    TRY(allocate(&pass->scratch, pool_threads(pass->pool), sizeof *pass->scratch, "a pass"));
+    TRY(allocate(&pass->tensors, (size_t)layers * TENSORS_PER_LAYER, sizeof *pass->tensors,
+                 "a pass"));
+    TRY(allocate(&pass->scratch, pass_threads(pass), sizeof *pass->scratch, "a pass"));
     TRY(create_widths(pass));
     size_t bytes;
     TRY(pass_build(pass, &bytes));
@@ -101,6 +103,7 @@ void pass_release(struct pass *pass) {
     parameters_release(&pass->statistics);
     free(pass->steps);
     free(pass->norms);
+    free(pass->tensors);
     free(pass->scratch);
     free(pass->widths);
     free(pass->width_memory);
@@ -536,7 +539,7 @@ static enum status run_pass(struct pass *pass, const struct run *run, struct pas
     else if (!pass->given_applied)
         TRY(apply_statistics(pass));
     bool independent = pass->whole_groups || !run->batch_statistics;
-    int threads = pool_threads(pass->pool);
+    int threads = pass_threads(pass);
     pass->worker_slots = independent && threads * pass->largest_shard <= pass->slots;
     TRY(independent ? run_phase(run, PHASE_WHOLE, 0) : run_together(run));
     *result = (struct pass_result){.losses = pass->losses, .hits = pass->hits};

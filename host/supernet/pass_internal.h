@@ -62,6 +62,8 @@ struct pass {
     struct arena *arena;
     int step_count;
     struct step *steps;
+    int tensor_count;
+    struct tensor *tensors; /* that views point to */
     int norm_count;
     struct batch_norm *norms;
     struct layer_widths *widths; /* [layer] */
@@ -102,6 +104,11 @@ double convolution_macs(const struct convolution *convolution, int group);
 /* Fills steps, norms and buffers; called twice: with pass->arena NULL it only measures, into
  * *bytes. */
 enum status pass_build(struct pass *pass, size_t *bytes);
+
+/* Workers of a run; no pool: the caller alone. */
+static inline int pass_threads(const struct pass *pass) {
+    return pass->pool ? pool_threads(pass->pool) : 1;
+}
 
 double profile_clock(void);
 void profile_add(struct pass *pass, int worker, int row, double seconds);

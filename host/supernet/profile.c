@@ -34,9 +34,8 @@ enum status pass_profile(struct pass *pass, bool on) {
     if (!on)
         return STATUS_OK;
     TRY(allocate(&pass->profile, 1, sizeof *pass->profile, "a profile"));
-    return allocate(&pass->profile->seconds,
-                    (size_t)pool_threads(pass->pool) * rows_per_worker(pass), sizeof(double),
-                    "a profile");
+    return allocate(&pass->profile->seconds, (size_t)pass_threads(pass) * rows_per_worker(pass),
+                    sizeof(double), "a profile");
 }
 
 double convolution_macs(const struct convolution *convolution, int group) {
@@ -100,7 +99,7 @@ static struct pass_profile_row profile_row(const struct pass *pass, int index, b
     }
     if (pass->profile == NULL)
         return row;
-    for (int worker = 0; worker < pool_threads(pass->pool); worker++) {
+    for (int worker = 0; worker < pass_threads(pass); worker++) {
         const double *seconds =
             pass->profile->seconds + worker * rows_per_worker(pass) + (size_t)index * PROFILE_KINDS;
         row.seconds += seconds[backward ? PROFILE_BACKWARD : PROFILE_FORWARD] +
