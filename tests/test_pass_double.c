@@ -125,7 +125,7 @@ static struct pass_batch batch_from(int picture) {
 }
 
 static void add_box(const struct parameters *alone, const real *from,
-                    const struct parameters *super, real scale, real *into) {
+                    const struct parameters *super, real scale, real *into, bool *covered) {
     for (int i = 0; i < alone->count; i++) {
         const struct parameter *part = &alone->list[i], *whole = NULL;
         for (int j = 0; j < super->count; j++)
