@@ -7,8 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Writes a temporary file in the same folder, syncs it, renames it over `path`, syncs the folder.
- * On any error the old file stays and the temporary one is removed. */
+/* Writes the parts one after another to a temporary file in the same folder, syncs it, renames it
+ * over `path`, syncs the folder. On any error before the renaming the old file stays and the
+ * temporary one is removed. */
 struct file_part {
     const void *data;
     size_t size;
