@@ -23,8 +23,9 @@ struct command {
 #define WHO(metric) (metric)->config.name, (metric)->config.command
 
 static void command_release(struct metric *metric) {
+    const double grace = 0.5; /* to leave its device in order */
     struct command *command = metric->state;
-    process_stop(&command->process);
+    process_stop(&command->process, grace);
     free(command);
 }
 
@@ -142,7 +143,7 @@ static enum status command_value(struct metric *metric, const struct subnetwork 
         return fail(STATUS_FAILED, SAYS "was stopped after an earlier error", WHO(metric));
     enum status status = exchange(metric, sub, value);
     if (status != STATUS_OK)
-        process_stop(&command->process);
+        process_stop(&command->process, 0);
     return status;
 }
 

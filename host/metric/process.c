@@ -13,8 +13,6 @@
 
 extern char **environ;
 
-static const double GRACE = 0.5; /* seconds that a command has to end by itself */
-
 double process_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -178,20 +176,21 @@ static bool ended_within(const struct process *process, double seconds, siginfo_
 }
 
 const char *process_ending(const struct process *process, char text[64]) {
+    const double brief = 0.2; /* between closing its output and ending */
     siginfo_t info;
-    if (!ended_within(process, GRACE, &info))
+    if (!ended_within(process, brief, &info))
         return "it still runs";
     const char *how = info.si_code == CLD_EXITED ? "exit status" : "killed by signal";
     snprintf(text, 64, "%s %d", how, info.si_status);
     return text;
 }
 
-void process_stop(struct process *process) {
+void process_stop(struct process *process, double grace) {
     if (process->id == 0)
         return;
     close(process->to);
     siginfo_t info;
-    ended_within(process, GRACE, &info);
+    ended_within(process, grace, &info);
     kill(-process->id, SIGKILL);
     while (waitpid(process->id, NULL, 0) < 0 && errno == EINTR)
         continue;

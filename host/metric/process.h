@@ -41,11 +41,11 @@ enum process_result process_read_line(struct process *process, char **line, doub
 /* Has it written something that was not asked for? */
 bool process_has_more(struct process *process);
 
-/* How it ended, waiting briefly for that: "exit status 127", "killed by signal 9", or "it still
+/* How it ended, waiting briefly for that: "exit status 127", "killed by signal 9" or "it still
  * runs". */
 const char *process_ending(const struct process *process, char text[64]);
 
-/* Closes its input, gives it a moment to end by itself, then kills the whole group. */
-void process_stop(struct process *process);
+/* Closes its input, gives it so many seconds to end by itself, then kills the whole group. */
+void process_stop(struct process *process, double grace);
 
 #endif
