@@ -1,0 +1,12 @@
+/* Ctrl-C and SIGTERM as a request: the first signal lets the current step finish and be saved, the
+ * second one ends the process at once. */
+#ifndef TAPER_INTERRUPT_H
+#define TAPER_INTERRUPT_H
+
+#include <stdbool.h>
+
+void interrupt_catch(void); /* SIGINT and SIGTERM from now on */
+bool interrupt_requested(void);
+void interrupt_request(bool requested); /* what a signal does, without one */
+
+#endif

@@ -1,0 +1,151 @@
+#include "training/evaluation.h"
+#include "support/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct evaluator {
+    struct pass *pass;
+    int batch, classes;
+    size_t picture_bytes;
+    uint8_t *pictures; /* [batch] */
+    int *labels;       /* [batch] */
+    double *sums;      /* [statistics] of a calibration */
+    real *statistics;  /* of one batch */
+};
+
+/* About as much memory and work per batch at any size of the pictures. */
+static int suitable_batch(const struct network *network) {
+    int images = (256 << 10) / (network->height * network->width);
+    return images > 256 ? 256 : images < 16 ? 16 : images;
+}
+
+static enum status create_parts(struct evaluator *evaluator, const struct network *network,
+                                const struct ops *ops, struct pool *pool,
+                                const struct pass_options *given) {
+    struct pass_options options = *given;
+    if (options.images == 0)
+        options.images = suitable_batch(network);
+    options.groups = 1;
+    options.backward = options.shared_norm = false;
+    TRY(pass_create(&evaluator->pass, network, ops, pool, &options));
+    evaluator->batch = options.images;
+    evaluator->classes = network->classes;
+    evaluator->picture_bytes = (size_t)network->height * network->width * network->channels;
+    size_t statistics = pass_statistics(evaluator->pass)->size, batch = evaluator->batch;
+    TRY(allocate(&evaluator->pictures, batch, evaluator->picture_bytes, "a batch of pictures"));
+    TRY(allocate(&evaluator->labels, batch, sizeof(int), "a batch of labels"));
+    TRY(allocate(&evaluator->sums, statistics, sizeof(double), "sums of statistics"));
+    return allocate(&evaluator->statistics, statistics + READ_SLACK, sizeof(real),
+                    "statistics of a batch");
+}
+
+enum status evaluator_create(struct evaluator **evaluator, const struct network *network,
+                             const struct ops *ops, struct pool *pool,
+                             const struct pass_options *options) {
+    TRY(allocate(evaluator, 1, sizeof **evaluator, "an evaluator"));
+    enum status status = create_parts(*evaluator, network, ops, pool, options);
+    if (status != STATUS_OK) {
+        evaluator_release(*evaluator);
+        *evaluator = NULL;
+    }
+    return status;
+}
+
+void evaluator_release(struct evaluator *evaluator) {
+    if (evaluator == NULL)
+        return;
+    pass_release(evaluator->pass);
+    free(evaluator->pictures);
+    free(evaluator->labels);
+    free(evaluator->sums);
+    free(evaluator->statistics);
+    free(evaluator);
+}
+
+const struct parameters *evaluator_parameters(const struct evaluator *evaluator) {
+    return pass_parameters(evaluator->pass);
+}
+
+const struct parameters *evaluator_statistics(const struct evaluator *evaluator) {
+    return pass_statistics(evaluator->pass);
+}
+
+enum status evaluator_weights(struct evaluator *evaluator, const real *weights) {
+    return pass_set_parameters(evaluator->pass, weights);
+}
+
+/* Batches of nearly equal size: a last batch of three pictures would spoil the statistics. */
+static int batches_of(const struct evaluator *evaluator, const struct image_set *images) {
+    return (images->count + evaluator->batch - 1) / evaluator->batch;
+}
+
+/* Gathers batch b of the set and tells the pass its size. */
+static enum status gather(struct evaluator *evaluator, const struct subnetwork *sub,
+                          const struct image_set *images, int b, int *count) {
+    int batches = batches_of(evaluator, images);
+    int first = (int)((int64_t)images->count * b / batches);
+    int end = (int)((int64_t)images->count * (b + 1) / batches);
+    for (int i = first; i < end; i++) {
+        int image = images->indices ? images->indices[i] : i;
+        memcpy(evaluator->pictures + (size_t)(i - first) * evaluator->picture_bytes,
+               images->pictures->pixels + (size_t)image * evaluator->picture_bytes,
+               evaluator->picture_bytes);
+        evaluator->labels[i - first] = images->pictures->labels[image];
+    }
+    *count = end - first;
+    struct batch_group group = {.sub = sub, .images = *count};
+    return pass_set_groups(evaluator->pass, &group, 1);
+}
+
+enum status evaluator_calibrate(struct evaluator *evaluator, const struct subnetwork *sub,
+                                const struct image_set *images, real *statistics) {
+    size_t size = pass_statistics(evaluator->pass)->size;
+    memset(evaluator->sums, 0, size * sizeof(double));
+    struct pass_batch batch = {.pictures = evaluator->pictures};
+    for (int b = 0; b < batches_of(evaluator, images); b++) {
+        int count;
+        struct pass_result result;
+        TRY(gather(evaluator, sub, images, b, &count));
+        TRY(pass_forward(evaluator->pass, &batch, STATISTICS_BATCH, &result));
+        pass_batch_statistics(evaluator->pass, evaluator->statistics);
+        for (size_t i = 0; i < size; i++)
+            evaluator->sums[i] += (double)count * (double)evaluator->statistics[i];
+    }
+    for (size_t i = 0; i < size; i++)
+        statistics[i] = (real)(evaluator->sums[i] / images->count);
+    return STATUS_OK;
+}
+
+enum status evaluator_run(struct evaluator *evaluator, const struct subnetwork *sub,
+                          const real *statistics, const struct image_set *images,
+                          struct evaluation *evaluation) {
+    *evaluation = (struct evaluation){.images = images->count};
+    TRY(pass_set_statistics(evaluator->pass, statistics));
+    struct pass_batch batch = {.pictures = evaluator->pictures, .labels = evaluator->labels};
+    for (int b = 0; b < batches_of(evaluator, images); b++) {
+        int count;
+        struct pass_result result;
+        TRY(gather(evaluator, sub, images, b, &count));
+        TRY(pass_forward(evaluator->pass, &batch, STATISTICS_GIVEN, &result));
+        evaluation->correct += result.correct;
+        evaluation->loss += result.loss * count / images->count;
+    }
+    evaluation->accuracy = (double)evaluation->correct / images->count;
+    return STATUS_OK;
+}
+
+enum status evaluator_logits(struct evaluator *evaluator, const struct subnetwork *sub,
+                             const real *statistics, const uint8_t *pictures, int images,
+                             real *logits) {
+    struct batch_group group = {.sub = sub, .images = images};
+    struct pass_batch batch = {.pictures = pictures};
+    struct pass_result result;
+    TRY(pass_set_statistics(evaluator->pass, statistics));
+    TRY(pass_set_groups(evaluator->pass, &group, 1));
+    TRY(pass_forward(evaluator->pass, &batch, STATISTICS_GIVEN, &result));
+    for (int i = 0; i < images; i++)
+        memcpy(logits + (size_t)i * evaluator->classes, pass_logits(evaluator->pass, i),
+               (size_t)evaluator->classes * sizeof(real));
+    return STATUS_OK;
+}
