@@ -70,8 +70,10 @@ enum status json_lines_append(struct json_lines *lines, json_t *object) {
     char *text = json_dumps(object, JSON_REAL_PRECISION(17));
     json_decref(object);
     if (text == NULL)
-        return fail(STATUS_FAILED, "a line for %s cannot be made: no memory, or a number that is "
-                                   "not finite", lines->path);
+        return fail(STATUS_FAILED,
+                    "a line for %s cannot be made: no memory, or a number that is "
+                    "not finite",
+                    lines->path);
     enum status status = write_line(lines, text);
     free(text);
     return status;

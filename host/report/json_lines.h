@@ -16,8 +16,8 @@ struct json_lines {
 enum status json_lines_open(struct json_lines *lines, const char *path); /* created if missing */
 void json_lines_close(struct json_lines *lines);
 
-/* Takes the caller's reference to `object`, NULL being an error of no memory. Keys keep their order,
- * numbers their bits. */
+/* Takes the caller's reference to `object`, NULL being an error of no memory. Keys keep their
+ * order, numbers their bits. */
 enum status json_lines_append(struct json_lines *lines, json_t *object);
 enum status json_lines_sync(struct json_lines *lines); /* what was appended survives a power cut */
 

@@ -1,4 +1,5 @@
-/* What a run tells: sentences for a person on standard output, objects for programs in log.jsonl. */
+/* What a run tells: sentences for a person on standard output, objects for programs in log.jsonl.
+ */
 #ifndef TAPER_LOG_H
 #define TAPER_LOG_H
 
@@ -12,12 +13,12 @@ void log_close(struct log *log); /* NULL is fine */
 
 /* All below: log NULL does nothing, so that parts of the engine run silently under test. */
 
-/* One object, in the notation of json_pack(): log_event(log, "{s:s, s:i}", "event", "saved", ...). */
+/* One object, in the notation of json_pack(): log_event(log, "{s:s, s:i}", "event", "saved", ...).
+ */
 enum status log_event(struct log *log, const char *format, ...);
 
 /* A line for a person, also kept as {"event": "note"}. */
-enum status log_say(struct log *log, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
+enum status log_say(struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A line that the next one replaces, on a terminal only. */
 void log_status_line(struct log *log, const char *line);

@@ -16,7 +16,7 @@ struct times {
 enum status times_open(struct times *times, const char *path);
 void times_close(struct times *times);
 
-enum status times_start(struct times *times, const char *step); /* goes on where it was saved */
+enum status times_start(struct times *times, const char *step);   /* goes on where it was saved */
 enum status times_restart(struct times *times, const char *step); /* from zero: it is done anew */
 /* Adds the time since the start or the last save, and writes the file. times NULL is fine. */
 enum status times_save(struct times *times);

@@ -1,12 +1,12 @@
 /* How far a training is: one line that renews itself on a terminal, a plain line every few seconds
  * elsewhere, and an object in log.jsonl as often. */
-#ifndef TAPER_PROGRESS_H
-#define TAPER_PROGRESS_H
+#ifndef TAPER_METER_H
+#define TAPER_METER_H
 
 #include "report/log.h"
 #include <stdint.h>
 
-struct progress {
+struct meter {
     struct log *log;
     const char *step; /* "supernet", "train" */
     int64_t total;    /* training steps */
@@ -18,7 +18,7 @@ struct progress {
 };
 
 /* What one training step says about itself. */
-struct progress_step {
+struct meter_step {
     int64_t done; /* steps so far, this one included */
     int images, correct;
     double loss;
@@ -26,8 +26,8 @@ struct progress_step {
     double waited; /* seconds that this step waited for data */
 };
 
-void progress_begin(struct progress *progress, struct log *log, const char *step, int64_t done,
-                    int64_t total);
-enum status progress_step(struct progress *progress, const struct progress_step *step);
+void meter_begin(struct meter *meter, struct log *log, const char *step, int64_t done,
+                 int64_t total);
+enum status meter_step(struct meter *meter, const struct meter_step *step);
 
 #endif

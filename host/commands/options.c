@@ -1,0 +1,104 @@
+#include "commands/options.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+enum { KEY_SET = 256, KEY_THREADS, KEY_SUPERNET, KEY_POINT };
+
+#define COMMON_OPTIONS                                                                             \
+    {"set", KEY_SET, "KEY=VALUE", 0, "Use VALUE for a key of the configuration; may be repeated",  \
+     0},                                                                                           \
+        {"threads", KEY_THREADS, "N", 0, "Workers; results do not depend on it", 0}, {             \
+        "out", 'o', "FOLDER", 0, "Folder of the run", 0                                            \
+    }
+
+static const struct argp_option plain_options[] = {COMMON_OPTIONS, {0}};
+static const struct argp_option supernet_options[] = {
+    COMMON_OPTIONS,
+    {"supernet", KEY_SUPERNET, "FILE", 0, "Take this super-network instead of training one", 0},
+    {0}};
+static const struct argp_option point_options[] = {
+    COMMON_OPTIONS,
+    {"point", KEY_POINT, "N", 0, "Point N of the trade-off curve instead of the network found", 0},
+    {0}};
+
+static void add_setting(struct options *options, const char *setting, struct argp_state *state) {
+    if (options->setting_count == MAX_SETTINGS)
+        argp_error(state, "more than %d settings", MAX_SETTINGS);
+    options->settings[options->setting_count++] = setting;
+}
+
+static int parse_point(const char *text, struct argp_state *state) {
+    char *end;
+    long point = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || point < 0 || point > 1000000)
+        argp_error(state, "--point %s is not a number of a point", text);
+    return (int)point;
+}
+
+static error_t parse(int key, char *argument, struct argp_state *state) {
+    struct options *options = state->input;
+    switch (key) {
+    case KEY_SET:
+        add_setting(options, argument, state);
+        return 0;
+    case KEY_THREADS:
+        snprintf(options->threads, sizeof options->threads, "threads=%s", argument);
+        return 0;
+    case 'o':
+        snprintf(options->out, sizeof options->out, "out=%s", argument);
+        return 0;
+    case KEY_SUPERNET:
+        options->supernet = argument;
+        return 0;
+    case KEY_POINT:
+        options->point = parse_point(argument, state);
+        return 0;
+    case ARGP_KEY_ARG:
+        if (options->config)
+            argp_error(state, "one configuration or run folder, not two (%s, %s)", options->config,
+                       argument);
+        options->config = argument;
+        return 0;
+    case ARGP_KEY_NO_ARGS:
+        argp_error(state, "a configuration file or a run folder is missing");
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+enum status options_parse(struct options *options, enum options_kind kind, const char *summary,
+                          int argc, char **argv) {
+    static const struct argp_option *const known[] = {[OPTIONS_PLAIN] = plain_options,
+                                                      [OPTIONS_SUPERNET] = supernet_options,
+                                                      [OPTIONS_POINT] = point_options};
+    const struct argp argp = {
+        .options = known[kind], .parser = parse, .args_doc = "CONFIG|FOLDER", .doc = summary};
+    *options = (struct options){.point = -1};
+    argp_err_exit_status = STATUS_USAGE;
+    if (argp_parse(&argp, argc, argv, 0, NULL, options) != 0)
+        return fail(STATUS_USAGE, "the arguments cannot be read");
+    return STATUS_OK;
+}
+
+enum status options_read_config(const struct options *options, struct config *config) {
+    char path[SETTING_SIZE], folder[SETTING_SIZE];
+    const char *settings[MAX_SETTINGS + 3];
+    int count = 0;
+    struct stat info;
+    snprintf(path, sizeof path, "%s", options->config);
+    if (stat(options->config, &info) == 0 && S_ISDIR(info.st_mode)) {
+        snprintf(path, sizeof path, "%s/config.yaml", options->config);
+        snprintf(folder, sizeof folder, "out=%s", options->config);
+        settings[count++] = folder;
+    }
+    for (int i = 0; i < options->setting_count; i++)
+        settings[count++] = options->settings[i];
+    if (options->threads[0] != '\0')
+        settings[count++] = options->threads;
+    if (options->out[0] != '\0')
+        settings[count++] = options->out;
+    return config_read(config, path, settings, count);
+}

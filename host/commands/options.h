@@ -1,0 +1,32 @@
+/* What most commands take: a configuration, settings over it, and where and how to run. */
+#ifndef TAPER_OPTIONS_H
+#define TAPER_OPTIONS_H
+
+#include "config/config.h"
+
+#include <argp.h>
+
+enum { MAX_SETTINGS = 256, SETTING_SIZE = 1024 };
+
+struct options {
+    const char *config; /* a YAML file, or a run folder: its config.yaml */
+    const char *supernet;
+    int point; /* of the trade-off curve; -1: the network found */
+    int setting_count;
+    const char *settings[MAX_SETTINGS];
+    char threads[64], out[SETTING_SIZE];
+};
+
+enum options_kind {
+    OPTIONS_PLAIN,
+    OPTIONS_SUPERNET, /* and --supernet FILE */
+    OPTIONS_POINT     /* and --point N */
+};
+
+/* Parses `taper NAME`'s arguments; --help prints `summary` and ends the process. */
+enum status options_parse(struct options *options, enum options_kind kind, const char *summary,
+                          int argc, char **argv);
+
+enum status options_read_config(const struct options *options, struct config *config);
+
+#endif

@@ -1,0 +1,25 @@
+/* taper run: all steps, each of which is skipped when it is done. */
+#include "commands/commands.h"
+#include "commands/steps.h"
+#include "search/run_search.h"
+#include "training/train_supernet.h"
+
+static enum status all_steps(struct run *run, const struct options *options) {
+    TRY(search_check(run));
+    TRY(train_supernet(run));
+    TRY(run_search(run));
+    return steps_train(run, options);
+}
+
+static enum status execute(int argc, char **argv) {
+    struct options options;
+    struct run run;
+    TRY(options_parse(&options, OPTIONS_SUPERNET, command_run.summary, argc, argv));
+    TRY(steps_open(&run, &options));
+    enum status status = all_steps(&run, &options);
+    run_close(&run);
+    return status;
+}
+
+const struct command command_run = {
+    "run", "All steps: super-network, search, training; the same command again goes on", execute};

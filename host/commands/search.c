@@ -1,0 +1,19 @@
+/* taper search: step 2 alone. */
+#include "commands/commands.h"
+#include "commands/steps.h"
+#include "search/run_search.h"
+
+static enum status execute(int argc, char **argv) {
+    struct options options;
+    struct run run;
+    TRY(options_parse(&options, OPTIONS_SUPERNET, command_search.summary, argc, argv));
+    TRY(steps_open(&run, &options));
+    enum status status = search_check(&run);
+    if (status == STATUS_OK)
+        status = run_search(&run);
+    run_close(&run);
+    return status;
+}
+
+const struct command command_search = {
+    "search", "Search the trained super-network (search.jsonl, found.yaml)", execute};

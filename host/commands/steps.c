@@ -1,0 +1,74 @@
+#include "commands/steps.h"
+#include "report/format.h"
+#include "search/run_search.h"
+#include "support/interrupt.h"
+#include "training/train_found.h"
+#include "training/train_supernet.h"
+
+#include <jansson.h>
+#include <stdio.h>
+
+static enum status prepare(struct run *run, const struct options *options) {
+    char path[RUN_PATH];
+    bool done;
+    TRY(supernet_is_done(run, &done)); /* a folder of other keys stays as it is */
+    if (options->supernet)
+        TRY(supernet_adopt(run, options->supernet));
+    TRY(config_write(&run->config, run_path(run, "config.yaml", path)));
+    return log_event(run->log, "{s:s, s:s, s:i}", "event", "start", "version", TAPER_VERSION,
+                     "threads", pool_threads(run->pool));
+}
+
+enum status steps_open(struct run *run, const struct options *options) {
+    struct config config;
+    TRY(options_read_config(options, &config));
+    TRY(run_open(run, &config));
+    interrupt_catch();
+    enum status status = prepare(run, options);
+    if (status != STATUS_OK)
+        run_close(run);
+    return status;
+}
+
+const char *steps_name(const struct options *options, char name[32]) {
+    if (options->point < 0)
+        snprintf(name, 32, "found");
+    else
+        snprintf(name, 32, "found-%d", options->point);
+    return name;
+}
+
+static enum status report_done(struct run *run, const char *name, const char *step) {
+    double accuracy;
+    struct cost cost;
+    TRY(found_accuracy(run, name, &accuracy));
+    TRY(found_cost(run, name, &cost));
+    struct subnetwork largest = subnetwork_largest(&run->config.network);
+    double initial = network_cost(&run->config.network, &largest).macs;
+    double supernet = times_of(&run->times, "supernet"), search = times_of(&run->times, "search");
+    double training = times_of(&run->times, step);
+    char macs[FORMAT_SIZE], all_macs[FORMAT_SIZE], parameters[FORMAT_SIZE], total[FORMAT_SIZE];
+    char first[FORMAT_SIZE], second[FORMAT_SIZE], third[FORMAT_SIZE];
+    TRY(log_say(run->log,
+                "%.2f %% of the test images right with %s MACs (%.1f %% of the initial network's "
+                "%s), %s parameters, in %s (super-network %s, search %s, training %s)",
+                100 * accuracy, format_millions(macs, cost.macs, 2), 100 * cost.macs / initial,
+                format_millions(all_macs, initial, 2), format_count(parameters, cost.parameters),
+                format_duration(total, supernet + search + training),
+                format_duration(first, supernet), format_duration(second, search),
+                format_duration(third, training)));
+    return log_event(run->log, "{s:s, s:f, s:I, s:I, s:I, s:{s:f, s:f, s:f}}", "event", "done",
+                     "test_accuracy", accuracy, "macs", (json_int_t)cost.macs, "initial_macs",
+                     (json_int_t)initial, "parameters", (json_int_t)cost.parameters, "seconds",
+                     "supernet", supernet, "search", search, "train", training);
+}
+
+enum status steps_train(struct run *run, const struct options *options) {
+    char name[32];
+    TRY(search_must_be_done(run));
+    if (options->point >= 0)
+        TRY(search_point(run, options->point));
+    steps_name(options, name);
+    TRY(train_found(run, name));
+    return report_done(run, name, options->point < 0 ? "train" : name);
+}

@@ -1,0 +1,20 @@
+/* How commands begin and end: a run folder opened from the options, and the result as a sentence.
+ */
+#ifndef TAPER_STEPS_H
+#define TAPER_STEPS_H
+
+#include "commands/options.h"
+#include "training/run.h"
+
+/* Reads the configuration, opens and locks the folder, catches Ctrl-C, takes over a --supernet and
+ * writes config.yaml. */
+enum status steps_open(struct run *run, const struct options *options);
+
+/* "found", or "found-N" for a point of the trade-off curve. */
+const char *steps_name(const struct options *options, char name[32]);
+
+/* Trains the network found, or the point asked for; then prints the line that a person can quote
+ * and appends the "done" object to log.jsonl. */
+enum status steps_train(struct run *run, const struct options *options);
+
+#endif

@@ -1,0 +1,17 @@
+/* taper supernet: step 1 alone. */
+#include "commands/commands.h"
+#include "commands/steps.h"
+#include "training/train_supernet.h"
+
+static enum status execute(int argc, char **argv) {
+    struct options options;
+    struct run run;
+    TRY(options_parse(&options, OPTIONS_PLAIN, command_supernet.summary, argc, argv));
+    TRY(steps_open(&run, &options));
+    enum status status = train_supernet(&run);
+    run_close(&run);
+    return status;
+}
+
+const struct command command_supernet = {"supernet",
+                                         "Train the super-network (supernet.safetensors)", execute};

@@ -1,0 +1,16 @@
+/* taper train: step 3 alone, for the network found or another point of the trade-off curve. */
+#include "commands/commands.h"
+#include "commands/steps.h"
+
+static enum status execute(int argc, char **argv) {
+    struct options options;
+    struct run run;
+    TRY(options_parse(&options, OPTIONS_POINT, command_train.summary, argc, argv));
+    TRY(steps_open(&run, &options));
+    enum status status = steps_train(&run, &options);
+    run_close(&run);
+    return status;
+}
+
+const struct command command_train = {"train", "Train the network found (found.safetensors)",
+                                      execute};

@@ -1,0 +1,265 @@
+#include "training/train_found.h"
+#include "report/format.h"
+#include "support/file.h"
+#include "support/memory.h"
+#include "training/checkpoint.h"
+#include "training/inherit.h"
+#include "training/train_supernet.h"
+#include "training/trainer.h"
+#include "training/weights_file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_YAML_BYTES = 1 << 20 };
+
+/* A found network on its way through this step. */
+struct found {
+    const char *name;
+    char yaml[RUN_PATH], result[RUN_PATH], state_path[RUN_PATH];
+    uint64_t hash;
+    char hash_text[HASH_TEXT];
+    struct network network;
+    struct parameters parameters, statistics;
+    struct training_state state;
+    int *images; /* training + hold-out images, if both are trained on */
+    struct teacher *teacher;
+};
+
+static const char *file_of(const struct run *run, const char *name, const char *ending,
+                           char path[RUN_PATH]) {
+    char file[128];
+    snprintf(file, sizeof file, "%s.%s", name, ending);
+    return run_path(run, file, path);
+}
+
+/* The training depends on its keys and on the network that was found. */
+static enum status hash_found(const struct run *run, struct found *found) {
+    char *text;
+    size_t size;
+    TRY(run_hash(run, STEP_TRAIN, &found->hash, found->hash_text));
+    TRY(file_read(found->yaml, MOST_YAML_BYTES, &text, &size));
+    found->hash = hash_bytes(found->hash, text, size);
+    free(text);
+    snprintf(found->hash_text, HASH_TEXT, "%016" PRIx64, found->hash);
+    return STATUS_OK;
+}
+
+static enum status found_open(struct found *found, const struct run *run, const char *name) {
+    *found = (struct found){.name = name};
+    file_of(run, name, "yaml", found->yaml);
+    file_of(run, name, "safetensors", found->result);
+    file_of(run, name, "state.safetensors", found->state_path);
+    TRY(hash_found(run, found));
+    TRY(network_read(&found->network, found->yaml));
+    TRY(parameters_of(&found->parameters, &found->network));
+    return statistics_of(&found->statistics, &found->network);
+}
+
+static void found_close(struct found *found) {
+    teacher_release(found->teacher);
+    free(found->images);
+    state_release(&found->state);
+    parameters_release(&found->parameters);
+    parameters_release(&found->statistics);
+    network_release(&found->network);
+}
+
+static enum status is_done(const struct found *found, bool *done) {
+    char theirs[64];
+    TRY(weights_metadata(found->result, "config_hash", theirs, sizeof theirs));
+    *done = strcmp(theirs, found->hash_text) == 0;
+    return STATUS_OK;
+}
+
+/* Fresh weights differ from the super-network's first ones, and so does the order of the images. */
+static uint64_t own_seed(const struct run *run) {
+    return run->config.seed + 1;
+}
+
+static enum status begin_state(const struct run *run, struct found *found) {
+    struct training_state *state = &found->state;
+    TRY(state_create(state, &run->config.train.training, found->parameters.size,
+                     found->statistics.size));
+    if (run->config.train.inherit) {
+        TRY(inherit(run, &found->network, &found->parameters, state->weights, state->running));
+    } else {
+        parameters_initialise(&found->parameters, own_seed(run), state->weights);
+        parameters_initialise(&found->statistics, own_seed(run), state->running);
+    }
+    state_begin(state);
+    return STATUS_OK;
+}
+
+static enum status create_teacher(const struct run *run, struct found *found) {
+    const struct train_config *config = &run->config.train;
+    struct parameters parameters;
+    real *weights = NULL;
+    enum status status;
+    if (config->distill == 0)
+        return STATUS_OK;
+    struct pass_options options = run_pass_options(&run->config);
+    options.images = config->training.batch_images;
+    struct image_set calibration = run_calibration_images(run);
+    TRY(parameters_of(&parameters, &run->config.network));
+    TRY_CLEANUP(allocate(&weights, parameters.size + READ_SLACK, sizeof(real), "the teacher"));
+    TRY_CLEANUP(supernet_weights(run, &parameters, weights));
+    TRY_CLEANUP(teacher_create(&found->teacher, &run->config.network, run->ops, run->pool, &options,
+                               weights, &calibration));
+done:
+    free(weights);
+    parameters_release(&parameters);
+    return status;
+}
+
+static enum status choose_images(const struct run *run, struct found *found,
+                                 struct loader_options *images) {
+    const struct split *split = &run->split;
+    *images = (struct loader_options){.pictures = &run->pictures,
+                                      .indices = split->train,
+                                      .count = split->train_count,
+                                      .seed = own_seed(run),
+                                      .crop_padding = run->config.data.crop_padding,
+                                      .flip = run->config.data.flip};
+    if (!run->config.train.use_holdout)
+        return STATUS_OK;
+    images->count = split->train_count + split->holdout_count;
+    TRY(allocate(&found->images, (size_t)images->count, sizeof(int), "the list of images"));
+    memcpy(found->images, split->train, (size_t)split->train_count * sizeof(int));
+    memcpy(found->images + split->train_count, split->holdout,
+           (size_t)split->holdout_count * sizeof(int));
+    images->indices = found->images;
+    return STATUS_OK;
+}
+
+/* An unfinished training of other keys gives way: only a super-network is too dear for that. */
+static enum status clear_old_state(const struct run *run, const struct found *found) {
+    char theirs[64];
+    if (weights_metadata(found->state_path, "config_hash", theirs, sizeof theirs) != STATUS_OK) {
+        failure_clear(); /* unreadable: the loading falls back to the one before */
+        return STATUS_OK;
+    }
+    if (theirs[0] == '\0' || strcmp(theirs, found->hash_text) == 0)
+        return STATUS_OK;
+    checkpoint_remove(found->state_path);
+    return log_say(run->log, "%s: the unfinished training was of other keys and begins anew",
+                   found->name);
+}
+
+static enum status train_network(struct run *run, struct found *found) {
+    const struct train_config *config = &run->config.train;
+    const char *step = strcmp(found->name, "found") == 0 ? "train" : found->name;
+    struct training_task task = {.name = "train",
+                                 .config = &config->training,
+                                 .network = &found->network,
+                                 .ops = run->ops,
+                                 .pool = run->pool,
+                                 .pass = run_pass_options(&run->config),
+                                 .groups = 1,
+                                 .norm_momentum = config->norm_momentum,
+                                 .teacher_weight = config->distill,
+                                 .temperature = config->distill_temperature,
+                                 .state_path = found->state_path,
+                                 .hash = found->hash,
+                                 .log = run->log,
+                                 .times = &run->times};
+    TRY(clear_old_state(run, found));
+    TRY(file_exists(found->state_path) ? times_start(&run->times, step)
+                                       : times_restart(&run->times, step));
+    TRY(begin_state(run, found));
+    TRY(create_teacher(run, found));
+    TRY(choose_images(run, found, &task.images));
+    task.teacher = found->teacher;
+    return train(&task, &found->state);
+}
+
+static enum status test_accuracy(const struct run *run, const struct found *found,
+                                 const real *weights, const real *statistics,
+                                 struct evaluation *evaluation) {
+    struct pictures pictures = {0};
+    struct evaluator *evaluator = NULL;
+    struct subnetwork whole = subnetwork_largest(&found->network);
+    struct pass_options options = run_pass_options(&run->config);
+    enum status status;
+    TRY_CLEANUP(pictures_load(&pictures, &run->config.data, DATA_TEST));
+    TRY_CLEANUP(run_check_pictures(run, &pictures));
+    struct image_set images = {.pictures = &pictures, .count = pictures.count};
+    TRY_CLEANUP(evaluator_create(&evaluator, &found->network, run->ops, run->pool, &options));
+    TRY_CLEANUP(evaluator_weights(evaluator, weights));
+    TRY_CLEANUP(evaluator_run(evaluator, &whole, statistics, &images, evaluation));
+done:
+    evaluator_release(evaluator);
+    pictures_release(&pictures);
+    return status;
+}
+
+static enum status write_result(struct run *run, struct found *found) {
+    struct evaluation evaluation;
+    const real *weights = state_result(&found->state);
+    const real *statistics = state_result_statistics(&found->state);
+    char accuracy[32];
+    TRY(test_accuracy(run, found, weights, statistics, &evaluation));
+    snprintf(accuracy, sizeof accuracy, "%.6f", evaluation.accuracy);
+    const struct metadata metadata[] = {{"format", "taper network 1"},
+                                        {"config_hash", found->hash_text},
+                                        {"test_accuracy", accuracy}};
+    TRY(weights_write(found->result, &found->parameters, weights, &found->statistics, statistics,
+                      metadata, 3));
+    checkpoint_remove(found->state_path);
+    TRY(times_save(&run->times));
+    return log_say(run->log, "trained network written: %s", found->result);
+}
+
+enum status train_found(struct run *run, const char *name) {
+    struct found found;
+    bool finished;
+    enum status status;
+    TRY_CLEANUP(found_open(&found, run, name));
+    TRY_CLEANUP(is_done(&found, &finished));
+    if (finished) {
+        status = log_say(run->log, "training of %s: done before", name);
+        goto done;
+    }
+    TRY_CLEANUP(run_load_pictures(run));
+    TRY_CLEANUP(train_network(run, &found));
+    TRY_CLEANUP(write_result(run, &found));
+done:
+    found_close(&found);
+    return status;
+}
+
+enum status found_accuracy(const struct run *run, const char *name, double *accuracy) {
+    char path[RUN_PATH], text[64], *end;
+    file_of(run, name, "safetensors", path);
+    TRY(weights_metadata(path, "test_accuracy", text, sizeof text));
+    *accuracy = strtod(text, &end);
+    if (end == text)
+        return fail(STATUS_USAGE, "%s is missing or does not say its accuracy", path);
+    return STATUS_OK;
+}
+
+enum status found_cost(const struct run *run, const char *name, struct cost *cost) {
+    char path[RUN_PATH];
+    struct network network;
+    TRY(network_read(&network, file_of(run, name, "yaml", path)));
+    struct subnetwork whole = subnetwork_largest(&network);
+    *cost = network_cost(&network, &whole);
+    network_release(&network);
+    return STATUS_OK;
+}
+
+enum status found_evaluate(struct run *run, const char *name, struct evaluation *evaluation) {
+    struct found found;
+    enum status status;
+    TRY_CLEANUP(found_open(&found, run, name));
+    TRY_CLEANUP(state_create(&found.state, &run->config.train.training, found.parameters.size,
+                             found.statistics.size));
+    TRY_CLEANUP(weights_read(found.result, &found.parameters, found.state.weights,
+                             &found.statistics, found.state.running));
+    TRY_CLEANUP(test_accuracy(run, &found, found.state.weights, found.state.running, evaluation));
+done:
+    found_close(&found);
+    return status;
+}

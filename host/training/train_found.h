@@ -1,0 +1,18 @@
+/* Step 3 of a run: a network that the search found, trained alone (method 2.5). */
+#ifndef TAPER_TRAIN_FOUND_H
+#define TAPER_TRAIN_FOUND_H
+
+#include "training/run.h"
+
+/* NAME.yaml -> NAME.safetensors: weights, running statistics, and in the metadata the accuracy on
+ * the test images, which are read here and by found_evaluate() only. Does nothing when done. */
+enum status train_found(struct run *run, const char *name);
+
+/* What a done NAME.safetensors says of itself. */
+enum status found_accuracy(const struct run *run, const char *name, double *accuracy);
+enum status found_cost(const struct run *run, const char *name, struct cost *cost);
+
+/* The network of NAME.yaml with the weights of NAME.safetensors on the test images. */
+enum status found_evaluate(struct run *run, const char *name, struct evaluation *evaluation);
+
+#endif

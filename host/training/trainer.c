@@ -1,0 +1,195 @@
+#include "training/trainer.h"
+#include "report/meter.h"
+#include "support/interrupt.h"
+#include "support/memory.h"
+#include "training/checkpoint.h"
+#include "training/optimise.h"
+#include "training/schedule.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+/* What the loop holds beside the state. */
+struct trainer {
+    const struct training_task *task;
+    struct training_state *state;
+    struct pass *pass;
+    struct loader *loader;
+    struct decay_ranges ranges;
+    int batches; /* per epoch */
+    int64_t steps;
+    real *gradient, *statistics;
+    struct subnetwork *subs;    /* [groups] */
+    struct batch_group *groups; /* [groups] */
+    struct meter meter;
+    double saved; /* when */
+};
+
+static enum status create_buffers(struct trainer *trainer) {
+    const struct training_task *task = trainer->task;
+    size_t groups = (size_t)task->groups;
+    TRY(decay_ranges_of(&trainer->ranges, pass_parameters(trainer->pass)));
+    TRY(allocate(&trainer->gradient, trainer->state->parameters + READ_SLACK, sizeof(real),
+                 "the gradient"));
+    TRY(allocate(&trainer->statistics, pass_statistics(trainer->pass)->size + READ_SLACK,
+                 sizeof(real), "statistics of a batch"));
+    TRY(allocate(&trainer->subs, groups, sizeof *trainer->subs, "groups"));
+    TRY(allocate(&trainer->groups, groups, sizeof *trainer->groups, "groups"));
+    for (int g = 0; g < task->groups; g++) {
+        trainer->subs[g] = subnetwork_largest(task->network);
+        trainer->groups[g] =
+            (struct batch_group){&trainer->subs[g], task->config->batch_images / task->groups};
+    }
+    return STATUS_OK;
+}
+
+static enum status create(struct trainer *trainer) {
+    const struct training_task *task = trainer->task;
+    struct pass_options options = task->pass;
+    options.images = task->config->batch_images;
+    options.groups = task->groups;
+    options.shared_norm = task->shared_norm;
+    options.backward = true;
+    TRY(pass_create(&trainer->pass, task->network, task->ops, task->pool, &options));
+    struct loader_options images = task->images;
+    images.batch_images = task->config->batch_images;
+    TRY(loader_create(&trainer->loader, &images));
+    trainer->batches = loader_batches(trainer->loader);
+    trainer->steps = schedule_steps(task->config, trainer->batches);
+    return create_buffers(trainer);
+}
+
+static void release(struct trainer *trainer) {
+    loader_release(trainer->loader);
+    pass_release(trainer->pass);
+    decay_ranges_release(&trainer->ranges);
+    free(trainer->gradient);
+    free(trainer->statistics);
+    free(trainer->subs);
+    free(trainer->groups);
+}
+
+/* Global group numbers go on from batch to batch: the decks deal every option once per round. */
+static enum status set_groups(struct trainer *trainer) {
+    const struct training_task *task = trainer->task;
+    int64_t step = trainer->state->step;
+    double epoch = (double)step / trainer->batches;
+    for (int g = 0; task->sampler && g < task->groups; g++)
+        trainer->subs[g] =
+            sampler_draw(task->sampler, task->network,
+                         (uint64_t)step * (uint64_t)task->groups + (uint64_t)g, epoch);
+    return pass_set_groups(trainer->pass, trainer->groups, task->groups);
+}
+
+static enum status forward_backward(struct trainer *trainer, struct pass_result *result) {
+    const struct training_task *task = trainer->task;
+    struct loaded_batch loaded;
+    TRY(loader_batch(trainer->loader, trainer->state->step, &loaded));
+    struct pass_batch batch = {.pictures = loaded.pictures,
+                               .labels = loaded.labels,
+                               .smoothing = (real)task->config->label_smoothing,
+                               .teacher_weight = (real)task->teacher_weight,
+                               .temperature = (real)task->temperature};
+    if (task->teacher)
+        TRY(teacher_logits(task->teacher, loaded.pictures, task->config->batch_images,
+                           &batch.teacher));
+    TRY(set_groups(trainer));
+    TRY(pass_set_parameters(trainer->pass, trainer->state->weights));
+    TRY(pass_forward_backward(trainer->pass, &batch, trainer->gradient, result));
+    if (!isfinite(result->loss))
+        return fail(STATUS_FAILED,
+                    "the loss of step %lld is not finite; lower %s.learning_rate (now %g) or raise "
+                    "%s.warmup_epochs",
+                    (long long)trainer->state->step, task->name, task->config->learning_rate,
+                    task->name);
+    return STATUS_OK;
+}
+
+static enum status keep_statistics(struct trainer *trainer, double keep) {
+    struct training_state *state = trainer->state;
+    const struct ops *ops = trainer->task->ops;
+    if (state->running == NULL)
+        return STATUS_OK;
+    pass_batch_statistics(trainer->pass, trainer->statistics);
+    TRY(ops->average(state->running, trainer->statistics, (real)(1 - trainer->task->norm_momentum),
+                     state->statistics));
+    if (state->average_running == NULL)
+        return STATUS_OK;
+    return ops->average(state->average_running, state->running, (real)keep, state->statistics);
+}
+
+static enum status update(struct trainer *trainer, double rate) {
+    struct training_state *state = trainer->state;
+    const struct training_task *task = trainer->task;
+    double keep = schedule_average(task->config, state->step);
+    TRY(optimise(state, task->config, &trainer->ranges, task->ops, rate, trainer->gradient));
+    if (state->average)
+        TRY(task->ops->average(state->average, state->weights, (real)keep, state->parameters));
+    return keep_statistics(trainer, keep);
+}
+
+static enum status step(struct trainer *trainer) {
+    struct training_state *state = trainer->state;
+    const struct training_config *config = trainer->task->config;
+    double rate = schedule_rate(config, trainer->batches, state->step);
+    double waited = loader_waited(trainer->loader);
+    struct pass_result result;
+    TRY(forward_backward(trainer, &result));
+    TRY(update(trainer, rate));
+    state->step++;
+    struct meter_step said = {.done = state->step,
+                              .images = config->batch_images,
+                              .correct = result.correct,
+                              .loss = result.loss,
+                              .rate = rate,
+                              .waited = loader_waited(trainer->loader) - waited};
+    return meter_step(&trainer->meter, &said);
+}
+
+static enum status save(struct trainer *trainer) {
+    TRY(checkpoint_save(trainer->state, trainer->task->state_path, trainer->task->hash));
+    trainer->saved = log_seconds();
+    return times_save(trainer->task->times);
+}
+
+static enum status load(struct trainer *trainer) {
+    const struct training_task *task = trainer->task;
+    enum checkpoint_found found;
+    TRY(checkpoint_load(trainer->state, task->state_path, task->hash, task->log, &found));
+    if (found == CHECKPOINT_OTHER_KEYS)
+        return fail(STATUS_USAGE,
+                    "%s is an unfinished training with other keys; choose another --out, or remove "
+                    "it to start anew",
+                    task->state_path);
+    if (found == CHECKPOINT_LOADED)
+        return log_say(task->log, "%s: going on after step %lld of %lld", task->name,
+                       (long long)trainer->state->step, (long long)trainer->steps);
+    return STATUS_OK;
+}
+
+static enum status run(struct trainer *trainer) {
+    const struct training_task *task = trainer->task;
+    TRY(create(trainer));
+    TRY(load(trainer));
+    meter_begin(&trainer->meter, task->log, task->name, trainer->state->step, trainer->steps);
+    trainer->saved = log_seconds();
+    while (trainer->state->step < trainer->steps) {
+        TRY(step(trainer));
+        if (interrupt_requested()) {
+            TRY(save(trainer));
+            return fail(STATUS_INTERRUPTED,
+                        "%s is stopped after step %lld of %lld and saved; the same command goes on",
+                        task->name, (long long)trainer->state->step, (long long)trainer->steps);
+        }
+        if (log_seconds() - trainer->saved >= task->config->save_seconds)
+            TRY(save(trainer));
+    }
+    return times_save(task->times);
+}
+
+enum status train(const struct training_task *task, struct training_state *state) {
+    struct trainer trainer = {.task = task, .state = state};
+    enum status status = run(&trainer);
+    release(&trainer);
+    return status;
+}

@@ -1,0 +1,21 @@
+/* Results as safetensors: every parameter (and statistic) under its name and in its shape. */
+#ifndef TAPER_WEIGHTS_FILE_H
+#define TAPER_WEIGHTS_FILE_H
+
+#include "network/parameters.h"
+#include "support/safetensors.h"
+
+/* statistics NULL: weights only. */
+enum status weights_write(const char *path, const struct parameters *parameters,
+                          const real *weights, const struct parameters *statistics,
+                          const real *statistic_values, const struct metadata *metadata,
+                          int metadata_count);
+
+/* Fills the flat vectors; a tensor that is missing or of another shape is an error. */
+enum status weights_read(const char *path, const struct parameters *parameters, real *weights,
+                         const struct parameters *statistics, real *statistic_values);
+
+/* Metadata `key` of a file, "" if it has none; a missing file is an empty value as well. */
+enum status weights_metadata(const char *path, const char *key, char *value, size_t size);
+
+#endif
