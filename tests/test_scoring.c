@@ -1,0 +1,143 @@
+/* Property 6 of the design: the score of a sub-network is the accuracy of the extracted network on
+ * the same images. And a score depends on nothing but the sub-network. */
+#include "search/scoring.h"
+#include "supernet/sampler.h"
+#include "support_pictures.h"
+#include "support_tiny.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { PICTURES = 400, CALIBRATION = 100, SIZE = 8, CLASSES = 4, SUBNETWORKS = 12 };
+
+struct fixture {
+    struct network network;
+    struct pictures pictures;
+    int indices[PICTURES];
+    struct image_set calibration, holdout;
+    struct parameters parameters;
+    real *weights;
+    struct pool *pool;
+    struct pass_options options;
+    struct scorer scorer;
+};
+
+static void begin(struct fixture *fixture) {
+    *fixture = (struct fixture){
+        .options = {
+            .images = 64, .epsilon = (real)1e-5, .mean = {(real)0.5}, .deviation = {(real)0.25}}};
+    network_tiny(&fixture->network, SIZE, 1, CLASSES);
+    pictures_synthetic(&fixture->pictures, PICTURES, SIZE, 1, CLASSES, 5);
+    for (int i = 0; i < PICTURES; i++)
+        fixture->indices[i] = (i * 7) % PICTURES;
+    fixture->calibration = (struct image_set){&fixture->pictures, fixture->indices, CALIBRATION};
+    fixture->holdout = (struct image_set){&fixture->pictures, fixture->indices + CALIBRATION,
+                                          PICTURES - CALIBRATION};
+    assert_int_equal(parameters_of(&fixture->parameters, &fixture->network), STATUS_OK);
+    fixture->weights = calloc(fixture->parameters.size + READ_SLACK, sizeof(real));
+    parameters_initialise(&fixture->parameters, 9, fixture->weights);
+    assert_int_equal(pool_create(&fixture->pool, 2), STATUS_OK);
+    assert_int_equal(scorer_create(&fixture->scorer, &fixture->network, ops_cpu(), fixture->pool,
+                                   &fixture->options, fixture->weights, &fixture->calibration,
+                                   &fixture->holdout),
+                     STATUS_OK);
+}
+
+static void end(struct fixture *fixture) {
+    scorer_release(&fixture->scorer);
+    pool_release(fixture->pool);
+    free(fixture->weights);
+    parameters_release(&fixture->parameters);
+    pictures_release(&fixture->pictures);
+    network_release(&fixture->network);
+}
+
+static struct subnetwork draw(const struct fixture *fixture, int number) {
+    const struct sampler sampler = {.seed = 11, .kind = DRAW_UNIFORM};
+    return subnetwork_canonical(&fixture->network,
+                                sampler_draw(&sampler, &fixture->network, (uint64_t)number, 1));
+}
+
+/* The accuracy of the extraction with weights cut from the super-network's, and with statistics
+ * cut from those that the scorer estimated (`own` false) or estimated by itself. */
+static double extracted_accuracy(const struct fixture *fixture, const struct subnetwork *sub,
+                                 bool own) {
+    struct network alone;
+    struct evaluator *evaluator;
+    struct evaluation evaluation;
+    assert_int_equal(network_extract(&alone, &fixture->network, sub), STATUS_OK);
+    assert_int_equal(
+        evaluator_create(&evaluator, &alone, ops_cpu(), fixture->pool, &fixture->options),
+        STATUS_OK);
+    const struct parameters *parameters = evaluator_parameters(evaluator);
+    const struct parameters *statistics = evaluator_statistics(evaluator);
+    struct subnetwork whole = subnetwork_largest(&alone);
+    real *weights = calloc(parameters->size + READ_SLACK, sizeof(real));
+    real *values = calloc(statistics->size + READ_SLACK, sizeof(real));
+    assert_int_equal(
+        parameters_extract(&fixture->parameters, fixture->weights, parameters, weights), STATUS_OK);
+    assert_int_equal(evaluator_weights(evaluator, weights), STATUS_OK);
+    if (own)
+        assert_int_equal(evaluator_calibrate(evaluator, &whole, &fixture->calibration, values),
+                         STATUS_OK);
+    else
+        assert_int_equal(parameters_extract(evaluator_statistics(fixture->scorer.evaluator),
+                                            fixture->scorer.statistics, statistics, values),
+                         STATUS_OK);
+    assert_int_equal(evaluator_run(evaluator, &whole, values, &fixture->holdout, &evaluation),
+                     STATUS_OK);
+    free(weights);
+    free(values);
+    evaluator_release(evaluator);
+    network_release(&alone);
+    return evaluation.accuracy;
+}
+
+static void score_is_the_extractions_accuracy(void **state) {
+    (void)state;
+    struct fixture fixture;
+    double lowest = 1, highest = 0;
+    begin(&fixture);
+    for (int n = 0; n < SUBNETWORKS; n++) {
+        struct subnetwork sub = draw(&fixture, n);
+        double score;
+        assert_int_equal(scorer_score(&fixture.scorer, &sub, &score), STATUS_OK);
+        assert_true(score == extracted_accuracy(&fixture, &sub, false));
+        assert_true(score == extracted_accuracy(&fixture, &sub, true));
+        lowest = score < lowest ? score : lowest;
+        highest = score > highest ? score : highest;
+    }
+    assert_true(lowest < highest); /* else the test compares constants */
+    end(&fixture);
+}
+
+static void score_has_no_memory(void **state) {
+    (void)state;
+    struct fixture fixture;
+    double first[SUBNETWORKS], again;
+    begin(&fixture);
+    for (int n = 0; n < SUBNETWORKS; n++) {
+        struct subnetwork sub = draw(&fixture, n);
+        assert_int_equal(scorer_score(&fixture.scorer, &sub, &first[n]), STATUS_OK);
+    }
+    for (int n = SUBNETWORKS - 1; n >= 0; n--) {
+        struct subnetwork sub = draw(&fixture, n);
+        assert_int_equal(scorer_score(&fixture.scorer, &sub, &again), STATUS_OK);
+        assert_true(again == first[n]);
+    }
+    end(&fixture);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(score_is_the_extractions_accuracy),
+        cmocka_unit_test(score_has_no_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
