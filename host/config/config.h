@@ -38,7 +38,7 @@ enum status config_write(const struct config *config, const char *path);
 /* Hash of the keys that a step's result depends on: a step of a run folder is repeated exactly when
  * its hash changed. Search depends on the super-network's keys, training on the search's. */
 enum config_step { STEP_SUPERNET, STEP_SEARCH, STEP_TRAIN };
-uint64_t config_hash(const struct config *config, enum config_step step);
+enum status config_hash(const struct config *config, enum config_step step, uint64_t *hash);
 
 /* The reference of all keys with types, ranges, defaults and meaning, from the parser's own table.
  */

@@ -1,0 +1,167 @@
+#include "config/config.h"
+#include "config/keys.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t section_length(const char *path) {
+    size_t length = strcspn(path, ".");
+    return path[length] == '.' ? length : 0;
+}
+
+/* All names that may stand in a section ("": the top, sections and keys alike). */
+static int names_in(const char *section, char (*names)[MAX_NAME], const char **list) {
+    int count = 0;
+    size_t length = strlen(section);
+    for (int i = 0; i < key_count; i++) {
+        const char *path = keys[i].path;
+        const char *name = path;
+        if (length > 0) {
+            if (section_length(path) != length || strncmp(path, section, length) != 0)
+                continue;
+            name = path + length + 1;
+        }
+        snprintf(names[count], MAX_NAME, "%.*s", (int)strcspn(name, "."), name);
+        if (count > 0 && strcmp(names[count], names[count - 1]) == 0)
+            continue;
+        list[count] = names[count];
+        count++;
+    }
+    return count;
+}
+
+static bool is_section(const char *name) {
+    size_t length = strlen(name);
+    for (int i = 0; i < key_count; i++)
+        if (section_length(keys[i].path) == length && strncmp(keys[i].path, name, length) == 0)
+            return true;
+    return false;
+}
+
+static enum status check_keys(const struct node *root) {
+    char names[key_count][MAX_NAME];
+    const char *list[key_count];
+    TRY(check_known(root, list, names_in("", names, list)));
+    for (const struct node *entry = root->first; entry != NULL; entry = entry->next) {
+        if (!is_section(entry->key))
+            continue;
+        if (entry->kind != NODE_MAP)
+            return node_fail(entry, "%s is a section: a map of keys", entry->key);
+        TRY(check_known(entry, list, names_in(entry->key, names, list)));
+    }
+    return STATUS_OK;
+}
+
+/* The default of a key as a node of its own. */
+static struct node fallback_node(const struct key *key, const struct node *root) {
+    return (struct node){.kind = NODE_SCALAR,
+                         .source = root->source,
+                         .line = root->line,
+                         .text = (char *)key->fallback};
+}
+
+static enum status read_key(struct config *config, const struct node *root, const struct key *key) {
+    const struct node *node = node_find(root, key->path);
+    if (node == NULL && key->fallback == NULL)
+        return node_fail(root, "%s is missing: %s", key->path, key->help);
+    struct node fallback = fallback_node(key, root);
+    return key_read(key, node != NULL ? node : &fallback, config);
+}
+
+/* The network comes first: what follows may depend on its input. */
+static enum status read_keys(struct config *config, const struct node *root) {
+    for (int i = 0; i < key_count; i++)
+        if (keys[i].type == KEY_NETWORK)
+            TRY(read_key(config, root, &keys[i]));
+    for (int i = 0; i < key_count; i++)
+        if (keys[i].type != KEY_NETWORK)
+            TRY(read_key(config, root, &keys[i]));
+    return STATUS_OK;
+}
+
+/* Where a key was given, else the file. */
+static const struct node *place_of(const struct node *root, const char *path) {
+    const struct node *node = node_find(root, path);
+    return node != NULL ? node : root;
+}
+
+static enum status check_groups(const struct config *config, const struct node *root) {
+    int groups = config->supernet.subnets_per_batch;
+    int images = config->supernet.training.batch_images;
+    const struct node *at = place_of(root, "supernet.subnets_per_batch");
+    if (images % groups != 0)
+        return node_fail(at,
+                         "supernet.subnets_per_batch %d does not divide supernet.batch_images %d",
+                         groups, images);
+    if (!config->supernet.shared_norm && images / groups < 2)
+        return node_fail(at,
+                         "supernet.subnets_per_batch %d leaves %d image per group of "
+                         "supernet.batch_images %d: statistics of a group need at least 2; use "
+                         "shared_norm: yes",
+                         groups, images / groups, images);
+    return STATUS_OK;
+}
+
+static enum status check_schedule(const struct training_config *training, const struct node *root,
+                                  const char *section) {
+    char path[MAX_NAME];
+    snprintf(path, sizeof path, "%s.step_epochs", section);
+    if (training->schedule == SCHEDULE_STEP && training->step_epochs <= 0)
+        return node_fail(place_of(root, path), "%s must be over 0 for the step schedule", path);
+    snprintf(path, sizeof path, "%s.warmup_epochs", section);
+    if (training->warmup_epochs > training->epochs)
+        return node_fail(place_of(root, path), "%s %g is more than the %g epochs of the training",
+                         path, training->warmup_epochs, training->epochs);
+    return STATUS_OK;
+}
+
+/* What must agree between keys. */
+static enum status check_config(const struct config *config, const struct node *root) {
+    if (strcmp(config->device, "auto") != 0 && strcmp(config->device, "cpu") != 0)
+        return node_fail(place_of(root, "device"), "device must be auto or cpu, not '%s'",
+                         config->device);
+    if (config->data.classes != 0 && config->data.classes != config->network.classes)
+        return node_fail(place_of(root, "data.classes"),
+                         "data.classes %d is not network.classes %d", config->data.classes,
+                         config->network.classes);
+    if (config->search.holdout_images > config->data.holdout_images)
+        return node_fail(place_of(root, "search.holdout_images"),
+                         "search.holdout_images %d is more than data.holdout_images %d",
+                         config->search.holdout_images, config->data.holdout_images);
+    TRY(check_schedule(&config->supernet.training, root, "supernet"));
+    TRY(check_schedule(&config->train.training, root, "train"));
+    return check_groups(config, root);
+}
+
+/* runs/NAME for some/folder/NAME.yaml */
+static void default_folder(struct config *config, const char *path) {
+    if (config->out[0] != '\0')
+        return;
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    const char *dot = strrchr(name, '.');
+    int length = dot != NULL && dot != name ? (int)(dot - name) : (int)strlen(name);
+    snprintf(config->out, sizeof config->out, "runs/%.*s", length, name);
+}
+
+enum status config_read(struct config *config, const char *path, const char *const *settings,
+                        int setting_count) {
+    struct node *root = NULL;
+    enum status status;
+    memset(config, 0, sizeof *config);
+    TRY_CLEANUP(tree_read(&root, path));
+    for (int i = 0; i < setting_count; i++)
+        TRY_CLEANUP(tree_set(root, settings[i]));
+    TRY_CLEANUP(check_keys(root));
+    TRY_CLEANUP(read_keys(config, root));
+    TRY_CLEANUP(check_config(config, root));
+    default_folder(config, path);
+done:
+    if (status != STATUS_OK)
+        config_release(config);
+    tree_release(root);
+    return status;
+}
+
+void config_release(struct config *config) {
+    network_release(&config->network);
+}

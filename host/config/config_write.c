@@ -1,0 +1,72 @@
+/* The whole configuration as text: the file, and the hashes of the steps. */
+#include "config/config.h"
+#include "config/keys.h"
+#include "support/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Opens a section when the key is the first of it; returns the key's name within. */
+static const char *begin_key(const struct key *key, const struct key *before, FILE *file) {
+    const char *dot = strchr(key->path, '.');
+    if (dot == NULL) {
+        fputs(key->type == KEY_NETWORK ? "\n" : "", file);
+        return key->path;
+    }
+    int length = (int)(dot - key->path) + 1;
+    if (before == NULL || strncmp(before->path, key->path, length) != 0)
+        fprintf(file, "\n%.*s:\n", length - 1, key->path);
+    fputs("  ", file);
+    return dot + 1;
+}
+
+static void write_keys(const struct config *config, FILE *file) {
+    for (int i = 0; i < key_count; i++) {
+        const char *name = begin_key(&keys[i], i > 0 ? &keys[i - 1] : NULL, file);
+        bool lines = keys[i].type == KEY_NETWORK || keys[i].type == KEY_BUDGETS;
+        fprintf(file, lines ? "%s:" : "%s: ", name);
+        key_write(&keys[i], config, file);
+        if (keys[i].unit != NULL)
+            fprintf(file, " # %s", keys[i].unit);
+        fputc('\n', file);
+    }
+}
+
+enum status config_write(const struct config *config, const char *path) {
+    struct file_part part = {0};
+    char *text = NULL;
+    FILE *file = open_memstream(&text, &part.size);
+    if (file == NULL)
+        return fail(STATUS_FAILED, "no memory to write %s", path);
+    write_keys(config, file);
+    enum status status = STATUS_OK;
+    if (fclose(file) != 0)
+        status = fail(STATUS_FAILED, "no memory to write %s", path);
+    part.data = text;
+    if (status == STATUS_OK)
+        status = file_replace(path, &part, 1);
+    free(text);
+    return status;
+}
+
+enum status config_hash(const struct config *config, enum config_step step, uint64_t *hash) {
+    char *text = NULL;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    if (file == NULL)
+        return fail(STATUS_FAILED, "no memory to hash the configuration");
+    for (int i = 0; i < key_count; i++) {
+        if (keys[i].first_step > (int)step)
+            continue;
+        fprintf(file, "%s: ", keys[i].path);
+        key_write(&keys[i], config, file);
+        fputc('\n', file);
+    }
+    enum status status = STATUS_OK;
+    if (fclose(file) != 0)
+        status = fail(STATUS_FAILED, "no memory to hash the configuration");
+    else
+        *hash = hash_bytes(HASH_START, text, size);
+    free(text);
+    return status;
+}

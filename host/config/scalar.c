@@ -1,0 +1,101 @@
+/* Single values as YAML spells them, both ways. */
+#include "config/keys.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* The text of a scalar, cut for a sentence; of anything else a word for it. */
+static const char *shown(const struct node *node) {
+    static const char *const kinds[] = {"", "a list", "a map"};
+    return node->kind == NODE_SCALAR ? node->text : kinds[node->kind];
+}
+
+enum status read_yes_no(const struct node *node, const char *name, bool *value) {
+    static const char *const yes[] = {"yes", "true", "on"}, *const no[] = {"no", "false", "off"};
+    for (int i = 0; i < 3 && node->kind == NODE_SCALAR; i++) {
+        *value = strcmp(node->text, yes[i]) == 0;
+        if (*value || strcmp(node->text, no[i]) == 0)
+            return STATUS_OK;
+    }
+    return node_fail(node, "%s must be yes or no, not '%.64s'", name, shown(node));
+}
+
+enum status read_integer(const struct node *node, const char *name, long long least, long long most,
+                         long long *value) {
+    char *end = NULL;
+    errno = 0;
+    bool digits = node->kind == NODE_SCALAR &&
+                  (isdigit((unsigned char)node->text[0]) || strchr("+-", node->text[0]) != NULL);
+    if (digits)
+        *value = strtoll(node->text, &end, 10);
+    if (!digits || end == node->text || *end != '\0')
+        return node_fail(node, "%s must be a whole number, not '%.64s'", name, shown(node));
+    if (errno == ERANGE || *value < least || *value > most)
+        return node_fail(node, "%s %.64s is not within %lld..%lld", name, node->text, least, most);
+    return STATUS_OK;
+}
+
+enum status read_number(const struct node *node, const char *name, double least, double most,
+                        double *value) {
+    char *end = NULL;
+    /* strtod() alone would take hexadecimal numbers, infinity and not-a-number too */
+    bool digits = node->kind == NODE_SCALAR && node->text[0] != '\0' &&
+                  node->text[strspn(node->text, "0123456789+-.eE")] == '\0';
+    if (digits)
+        *value = strtod(node->text, &end);
+    if (!digits || end == node->text || *end != '\0')
+        return node_fail(node, "%s must be a number, not '%.64s'", name, shown(node));
+    if (!isfinite(*value) || *value < least || *value > most)
+        return node_fail(node, "%s %.64s is not within %g..%g", name, node->text, least, most);
+    return STATUS_OK;
+}
+
+enum status read_text(const struct node *node, const char *name, char *text, size_t size) {
+    if (node->kind != NODE_SCALAR)
+        return node_fail(node, "%s must be a text, not %s", name, shown(node));
+    if (strlen(node->text) >= size)
+        return node_fail(node, "%s is longer than %zu bytes", name, size - 1);
+    strcpy(text, node->text);
+    return STATUS_OK;
+}
+
+enum status read_word(const struct node *node, const char *name, const char *const *words,
+                      int *index) {
+    char all[256] = "";
+    for (int i = 0; words[i] != NULL; i++) {
+        if (node->kind == NODE_SCALAR && strcmp(node->text, words[i]) == 0) {
+            *index = i;
+            return STATUS_OK;
+        }
+        size_t length = strlen(all);
+        snprintf(all + length, sizeof all - length, "%s%s", i ? ", " : "", words[i]);
+    }
+    return node_fail(node, "%s must be one of %s, not '%.64s'", name, all, shown(node));
+}
+
+void write_number(double value, FILE *file) {
+    char text[40];
+    for (int digits = 6; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    fputs(text, file);
+}
+
+void write_text(const char *text, FILE *file) {
+    fputc('"', file);
+    for (const char *at = text; *at != '\0'; at++) {
+        unsigned char letter = (unsigned char)*at;
+        if (letter == '"' || letter == '\\')
+            fprintf(file, "\\%c", letter);
+        else if (letter < 0x20 || letter == 0x7f)
+            fprintf(file, "\\x%02x", letter);
+        else
+            fputc(letter, file);
+    }
+    fputc('"', file);
+}
