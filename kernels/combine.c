@@ -113,7 +113,7 @@ enum status combine_forward(const struct combine *combine, const struct slice *s
             real *y = tensor_image(output, segment, image);
             const real *z = cut.filters ? tensor_image(combine->main.tensor, segment, image) : NULL;
             const real *from = x ? tensor_image(x, segment, image) : NULL;
-            if (combine->pool) {
+            if (x && combine->pool) {
                 pool_image(x, segment, image, output->height, output->width, slice->scratch);
                 from = slice->scratch;
             }

@@ -177,13 +177,12 @@ static struct layer_output add_combine(struct build *build, int layer,
     step->combine = (struct combine){.main = main,
                                      .bypass = description->bypass,
                                      .residual = description->residual,
-                                     .pool = description->bypass_kind == BYPASS_POOL &&
-                                             description->stride == 2,
                                      .output = output,
                                      .output_gradient = gradient};
     if (description->bypass > 0 || description->residual) {
         step->combine.shortcut = input->view;
         step->combine.shortcut.accumulate = false;
+        step->combine.pool = description->bypass_kind == BYPASS_POOL && description->stride == 2;
     }
     return (struct layer_output){
         .view = {.tensor = keep_tensor(build, output), .gradient = gradient},
