@@ -52,7 +52,7 @@ static void print_type(const struct key *key) {
         printf("whole number");
         break;
     case KEY_INTEGER:
-        printf("whole number %g..%g", key->least, key->most);
+        printf("whole number %.0f..%.0f", key->least, key->most);
         break;
     case KEY_NUMBER:
         printf("number %g..%g", key->least, key->most);
@@ -100,5 +100,7 @@ enum status config_help(void) {
         else
             print_key(key, dot != NULL ? dot + 1 : key->path);
     }
+    if (ferror(stdout))
+        return fail(STATUS_FAILED, "cannot write to the standard output");
     return STATUS_OK;
 }

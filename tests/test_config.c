@@ -1,0 +1,487 @@
+#include "config/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define CONFIGS TAPER_SOURCE_DIR "/configs/"
+
+/* Lines 1 to 6; the layers follow from line 7 on. */
+static const char head[] = "data: {folder: /somewhere}\n"
+                           "search: {budgets: [{metric: macs, share: 0.5}]}\n"
+                           "network:\n"
+                           "  input: {height: 28, width: 28, channels: 1}\n"
+                           "  classes: 10\n"
+                           "  layers:\n";
+static const char stem[] =
+    "    - {name: stem, type: convolution, width: [16, 8], kernel: 3, activation: relu}\n";
+static const char tail[] = "    - {name: pool, type: pool}\n"
+                           "    - {name: classifier, type: linear, width: 10}\n";
+
+static char path[256];
+
+static int make_path(void **state) {
+    (void)state;
+    snprintf(path, sizeof path, "%s/test_config.%d.yaml", TAPER_BINARY_DIR, (int)getpid());
+    return 0;
+}
+
+static int remove_path(void **state) {
+    (void)state;
+    return remove(path);
+}
+
+static void write_file(const char *const *parts, int count) {
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    for (int i = 0; i < count; i++)
+        fputs(parts[i], file);
+    fclose(file);
+}
+
+static char *read_whole(const char *name) {
+    FILE *file = fopen(name, "r");
+    assert_non_null(file);
+    char *text = calloc(1, 1 << 20);
+    assert_non_null(text);
+    text[fread(text, 1, (1 << 20) - 1, file)] = '\0';
+    fclose(file);
+    return text;
+}
+
+static void assert_failure(enum status status, const char *first, const char *second) {
+    assert_int_equal(status, STATUS_USAGE);
+    if (strstr(failure(), first) == NULL || strstr(failure(), second) == NULL)
+        fail_msg("got '%s', not '%s' and '%s'", failure(), first, second);
+    failure_clear();
+}
+
+static struct config good(const char *file, const char *const *settings, int count) {
+    struct config config;
+    enum status status = config_read(&config, file, settings, count);
+    if (status != STATUS_OK)
+        fail_msg("%s", failure());
+    return config;
+}
+
+static void shipped_files_are_right(void **state) {
+    (void)state;
+    struct config config = good(CONFIGS "fashion-mnist.yaml", NULL, 0);
+    struct subnetwork largest = subnetwork_largest(&config.network);
+    struct cost cost = network_cost(&config.network, &largest);
+    print_message("fashion-mnist: %.0f MACs, %.0f parameters\n", cost.macs, cost.parameters);
+    assert_true(cost.macs > 4.5e6 && cost.macs < 6.5e6);
+    assert_string_equal(config.out, "runs/fashion-mnist");
+    assert_int_equal(config.data.holdout_images, 5000);
+    assert_true(config.data.mean[0] == 0.2860 && config.data.deviation[0] == 0.3530);
+    assert_true(config.train.training.label_smoothing == 0.1);
+    assert_true(config.supernet.training.nesterov);
+    assert_int_equal(config.search.budget_count, 1);
+    assert_string_equal(config.search.budgets[0].metric.name, "macs");
+    assert_true(config.search.budgets[0].share == 0.5);
+    config_release(&config);
+
+    config = good(CONFIGS "smoke.yaml", NULL, 0);
+    assert_int_equal(config.search.budget_count, 2);
+    config_release(&config);
+
+    config = good(CONFIGS "imagenet-mobilenet-v3.yaml", NULL, 0);
+    largest = subnetwork_largest(&config.network);
+    cost = network_cost(&config.network, &largest);
+    assert_true(cost.parameters == 5483032);
+    assert_true(cost.macs > 216.585e6 && cost.macs < 216.595e6);
+    assert_true(config.data.mean[2] == 0.406);
+    assert_int_equal(config.train.training.optimiser, OPTIMISER_RMSPROP);
+    assert_int_equal(config.train.training.schedule, SCHEDULE_STEP);
+    config_release(&config);
+}
+
+static void layers_mean_what_they_say(void **state) {
+    (void)state;
+    const char *parts[] = {
+        head, stem,
+        "    - {name: a, type: block, expand: {from: 48, to: 32, step: 8}, kernel: [7, 3], width: "
+        "[16, 8], activation: relu6, may_be_absent: yes}\n"
+        "    - {name: b, type: block, input: a, expand: {same_as: a}, kernel: {same_as: a}, width: "
+        "24, stride: 2, activation: hard_swish, bypass: 8, squeeze_excite: on}\n"
+        "    - {name: c, type: block, kernel: 5, width: 24, activation: none, residual: no}\n"
+        "    - {name: d, type: block, expand: 8, kernel: 5, width: 40, activation: relu}\n"
+        "    - {name: e, type: block, kernel: 5, width: 32, stride: 2, bypass_kind: pool, "
+        "activation: relu}\n"
+        "    - {name: f, type: convolution, kernel: 1, width: 32, norm: no, activation: relu}\n",
+        tail};
+    write_file(parts, 4);
+    struct config config = good(path, NULL, 0);
+    const struct network *network = &config.network;
+    const struct layer *layers = network->layers;
+    assert_int_equal(network->layer_count, 9);
+    assert_true(layers[0].norm && layers[0].bypass == 0 && layers[0].stride == 1);
+    const struct choice *expand = &network->choices[layers[1].expand];
+    assert_string_equal(expand->name, "a.expand");
+    assert_int_equal(expand->count, 3);
+    assert_int_equal(expand->options[0], 48);
+    assert_int_equal(expand->options[2], 32);
+    assert_true(layers[1].residual && layers[1].bypass == 16 && layers[1].expansion);
+    assert_int_equal(network->choices[layers[1].present].count, 2);
+    assert_int_equal(layers[2].expand, layers[1].expand);
+    assert_int_equal(layers[2].kernel, layers[1].kernel);
+    assert_int_not_equal(layers[2].width, layers[1].width);
+    assert_true(!layers[2].residual && layers[2].bypass == 8 && layers[2].squeeze_excite);
+    assert_int_equal(layers[2].bypass_kind, BYPASS_POOL);
+    assert_int_equal(layers[2].activation, ACTIVATION_HARD_SWISH);
+    assert_int_equal(layers[2].present, -1);
+    assert_true(!layers[3].expansion && !layers[3].residual && layers[3].bypass == 24);
+    assert_true(!layers[4].residual && layers[4].bypass == 40);
+    assert_true(layers[5].bypass == 32 && layers[5].bypass_kind == BYPASS_POOL);
+    assert_false(layers[6].norm);
+    assert_int_equal(layers[7].kind, LAYER_POOL);
+    config_release(&config);
+}
+
+/* One bad layer on line 8, and what the sentence says. */
+static void bad_layers_name_their_line(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"name: a, type: block, kernal: 3",
+         "unknown key 'kernal'; the nearest valid one is 'kernel'"},
+        {"name: a, type: blok", "type must be one of convolution, block, pool, linear, not 'blok'"},
+        {"type: pool", "a layer needs a name and a type"},
+        {"name: a, type: pool, kernel: 3", "layer 'a': a pool has no kernel"},
+        {"name: a, type: convolution, kernel: 3, activation: relu", "layer 'a' needs a width"},
+        {"name: a, type: block, kernel: 3, width: 8", "layer 'a' needs an activation"},
+        {"name: a, type: block, kernel: [3, 5], width: 8, activation: relu",
+         "the options of its kernel must fall (3, 5)"},
+        {"name: a, type: block, kernel: 4, width: 8, activation: relu", "kernel 4 is even"},
+        {"name: a, type: block, kernel: [], width: 8, activation: relu", "a.kernel has no options"},
+        {"name: a, type: block, kernel: 3, width: 0, activation: relu",
+         "a.width 0 is not within 1.."},
+        {"name: a, type: block, kernel: 3, width: {from: 48, to: 20, step: 8}, activation: relu",
+         "steps of 8 do not lead from 48 down to 20"},
+        {"name: a, type: block, kernel: 3, width: {from: 48}, activation: relu",
+         "a range is {from: 48, to: 16, step: 8}"},
+        {"name: a, type: block, kernel: 3, width: {same_as: steem}, activation: relu",
+         "no layer 'steem' before this one; the nearest name is 'stem'"},
+        {"name: a, type: block, kernel: 3, expand: {same_as: stem}, width: 8, activation: relu",
+         "layer 'stem' has no expand"},
+        {"name: a, type: block, input: [stem, stem], kernel: 3, width: 8, activation: relu",
+         "sums of layers are not supported yet"},
+        {"name: a, type: block, input: stm, kernel: 3, width: 8, activation: relu",
+         "the nearest name is 'stem'"},
+        {"name: a, type: block, kernel: 3, width: 8, stride: 3, activation: relu",
+         "stride 3 is not within 1..2"},
+        {"name: a, type: block, kernel: 3, width: 8, stride: 2, activation: relu, "
+         "may_be_absent: yes",
+         "may be absent but has no bypass"},
+        {"name: a, type: block, kernel: 3, width: 8, activation: relu, may_be_absent: yes, "
+         "present: "
+         "no",
+         "present pins what may_be_absent leaves open"},
+        {"name: a, type: block, kernel: 3, width: 8, activation: gelu",
+         "activation must be one of"},
+        {"name: stem, type: pool", "two layers are named 'stem'"},
+        {"name: a, type: linear, width: 8", "must come after a pool"},
+    };
+    char place[300];
+    snprintf(place, sizeof place, "%s:8: ", path);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *parts[] = {head, stem, "    - {", cases[i][0], "}\n", tail};
+        write_file(parts, 6);
+        struct config config;
+        assert_failure(config_read(&config, path, NULL, 0), place, cases[i][1]);
+        assert_null(config.network.layers);
+    }
+}
+
+/* What follows nine good lines, the line at fault, and what the sentence says. */
+static void bad_files_name_their_line(void **state) {
+    (void)state;
+    static const struct {
+        int line;
+        const char *text, *sentence;
+    } cases[] = {
+        {9 + 1, "sede: 3\n", "unknown key 'sede'; the nearest valid one is 'seed'"},
+        {9 + 2, "supernet:\n  epoch: 3\n",
+         "unknown key 'epoch'; the nearest valid one is 'epochs'"},
+        {9 + 1, "serch: {layers: 3}\n", "the nearest valid one is 'search'"},
+        {9 + 1, "supernet: 3\n", "supernet is a section"},
+        {9 + 1, "train: {epochs: many}\n", "train.epochs must be a number, not 'many'"},
+        {9 + 1, "train: {epochs: 0x10}\n", "train.epochs must be a number"},
+        {9 + 1, "train: {epochs: .inf}\n", "train.epochs must be a number"},
+        {9 + 1, "train: {epochs: 1e999}\n", "train.epochs 1e999 is not within"},
+        {9 + 1, "train: {epochs: [1]}\n", "train.epochs must be a number, not 'a list'"},
+        {9 + 1, "train: {epochs:}\n", "train.epochs must be a number"},
+        {9 + 1, "train: {ema: 1}\n", "train.ema 1 is not within 0..0.999999"},
+        {9 + 1, "train: {inherit: maybe}\n", "train.inherit must be yes or no, not 'maybe'"},
+        {9 + 1, "train: {optimiser: adam}\n", "must be one of sgd, rmsprop, not 'adam'"},
+        {9 + 1, "train: {batch_images: 2.5}\n", "must be a whole number, not '2.5'"},
+        {9 + 1, "threads: -1\n", "threads -1 is not within 0..256"},
+        {9 + 1, "seed: -1\n", "seed must be a whole number from 0"},
+        {9 + 1, "seed: 18446744073709551616\n", "seed must be a whole number from 0"},
+        {9 + 1, "device: gpu\n", "device must be auto or cpu"},
+        {9 + 2, "supernet:\n  {subnets_per_batch: 5}\n",
+         "subnets_per_batch 5 does not divide supernet.batch_images 64"},
+        {9 + 1, "supernet: {subnets_per_batch: 64}\n",
+         "subnets_per_batch 64 leaves 1 image per group of supernet.batch_images 64"},
+        {9 + 1, "train: {warmup_epochs: 11}\n",
+         "train.warmup_epochs 11 is more than the 10 epochs"},
+        {9 + 1, "train: {schedule: step, step_epochs: 0}\n", "train.step_epochs must be over 0"},
+        {9 + 2, "seed: 3\nseed: 4\n", "key 'seed' was given already on line 10"},
+        {9 + 1, "seed: &x 3\n", "anchors are not supported"},
+        {9 + 1, "seed: *x\n", "aliases are not supported"},
+        {9 + 1, "seed: !!int 3\n", "tags are not supported"},
+        {9 + 1, "train: !t {}\n", "tags are not supported"},
+        {9 + 1, "? [a, b]\n: 3\n", "a key must be a word"},
+        {9 + 1, "out: \"a\\0b\"\n", "a zero byte in a text"},
+        {9 + 1, "---\nseed: 3\n", "a second YAML document"},
+        {9 + 1, "seed: 3]\n", "this is not YAML"},
+        {9 + 1, "seed: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[3]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]\n",
+         "nested deeper than 32 levels"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const char *parts[] = {head, stem, tail, cases[i].text};
+        char place[300];
+        write_file(parts, 4);
+        snprintf(place, sizeof place, "%s:%d: ", path, cases[i].line);
+        struct config config;
+        assert_failure(config_read(&config, path, NULL, 0), place, cases[i].sentence);
+    }
+}
+
+static void missing_files_and_keys_are_named(void **state) {
+    (void)state;
+    struct config config;
+    static const char *const cases[][2] = {
+        {"network: {}\n", "network needs an input"},
+        {"data: {folder: a}\n", "network is missing"},
+        {"", "a configuration is a map"},
+        {"- 3\n", "a configuration is a map"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        write_file(&cases[i][0], 1);
+        assert_failure(config_read(&config, path, NULL, 0), path, cases[i][1]);
+    }
+    const char *parts[] = {head + strlen("data: {folder: /somewhere}\n"), stem, tail};
+    write_file(parts, 3);
+    assert_failure(config_read(&config, path, NULL, 0), path, "data.folder is missing");
+    assert_int_not_equal(config_read(&config, "/nowhere/at-all.yaml", NULL, 0), STATUS_OK);
+    assert_non_null(strstr(failure(), "/nowhere/at-all.yaml"));
+    failure_clear();
+}
+
+static void sizes_are_limited(void **state) {
+    (void)state;
+    struct config config;
+    FILE *file = fopen(path, "w");
+    for (int i = 0; i < 5000; i++)
+        fprintf(file, "key%d: 1\n", i);
+    fclose(file);
+    assert_failure(config_read(&config, path, NULL, 0), path, "more than 4096 entries");
+    file = fopen(path, "w");
+    for (int i = 0; i < 1200; i++)
+        fprintf(file, "# %01000d\n", i);
+    fclose(file);
+    assert_int_not_equal(config_read(&config, path, NULL, 0), STATUS_OK);
+    assert_non_null(strstr(failure(), path));
+    failure_clear();
+    /* a network of 129 layers */
+    file = fopen(path, "w");
+    fputs(head, file);
+    for (int i = 0; i < 129; i++)
+        fprintf(file,
+                "    - {name: l%d, type: convolution, width: 8, kernel: 1, activation: none}\n", i);
+    fclose(file);
+    assert_failure(config_read(&config, path, NULL, 0), path, "a list of at most 128 layers");
+}
+
+static void bad_budgets_are_named(void **state) {
+    (void)state;
+    static const char *const cases[][2] = {
+        {"3", "search.budgets is a list of 1 to 8 budgets"},
+        {"[]", "search.budgets is a list of 1 to 8 budgets"},
+        {"[macs]", "a budget is a map"},
+        {"[{share: 0.5}]", "a budget needs a metric"},
+        {"[{metric: macs}]", "either a share of the initial network or a value"},
+        {"[{metric: macs, share: 0.5, value: 3}]", "either a share"},
+        {"[{metric: macs, share: 1.5}]", "share 1.5 is not within"},
+        {"[{metric: macs, value: 0}]", "value 0 is not within"},
+        {"[{metric: macs, share: 0.5, deadline: 3}]", "only a metric with a command"},
+        {"[{metrik: macs, share: 0.5}]", "the nearest valid one is 'metric'"},
+        {"[{metric: macs, share: 0.5}, {metric: macs, value: 9}]", "'macs' has a budget already"},
+    };
+    const char *parts[] = {head, stem, tail};
+    write_file(parts, 3);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[200], place[300];
+        snprintf(text, sizeof text, "search.budgets=%s", cases[i][0]);
+        snprintf(place, sizeof place, "--set %s: ", text);
+        struct config config;
+        assert_failure(config_read(&config, path, (const char *const[]){text}, 1), place,
+                       cases[i][1]);
+    }
+}
+
+static void settings_override_the_file(void **state) {
+    (void)state;
+    const char *parts[] = {head, stem, tail, "seed: 3\n"};
+    write_file(parts, 4);
+    const char *settings[] = {"seed=4",
+                              "supernet.epochs=2.5",
+                              "search.budgets.0.share=0.25",
+                              "data.folder='/a b = c'",
+                              "network.layers.0.width=[24, 8]",
+                              "data.mean=[0.25]",
+                              "out=here",
+                              "seed=5"};
+    struct config config = good(path, settings, 8);
+    assert_int_equal(config.seed, 5);
+    assert_true(config.supernet.training.epochs == 2.5);
+    assert_true(config.search.budgets[0].share == 0.25);
+    assert_string_equal(config.data.folder, "/a b = c");
+    assert_int_equal(config.network.choices[config.network.layers[0].width].options[0], 24);
+    assert_true(config.data.mean[0] == 0.25 && config.data.mean[3] == 0.25);
+    assert_string_equal(config.out, "here");
+    config_release(&config);
+
+    static const char *const bad[][2] = {
+        {"seed", "a setting is written KEY=VALUE"},
+        {"sed=3", "unknown key 'sed'; the nearest valid one is 'seed'"},
+        {"supernet.epocs=3", "the nearest valid one is 'epochs'"},
+        {"seed.x=3", "there is no key 'x' here"},
+        {".seed=3", "there is no key ''"},
+        {"search.budgets.1.share=0.5", "'1' is not one of the entries 0..0 of a list"},
+        {"supernet.epochs=[", "this is not YAML"},
+        {"supernet.epochs=", "supernet.epochs must be a number"},
+        {"supernet.batch_images=10", "subnets_per_batch 8 does not divide"},
+        {"data.mean=[0.1, 0.2]", "data.mean has 2 numbers, but the pictures have 1 channels"},
+        {"network.classes=11", "must have width 11, the number of classes"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_failure(config_read(&config, path, &bad[i][0], 1),
+                       i == 8 || i == 10 ? path : "--set ", bad[i][1]);
+}
+
+/* Written and read again, everything is the same: the text, and every step's hash. */
+static void writing_and_reading_agree(void **state) {
+    (void)state;
+    static const char *const files[] = {CONFIGS "fashion-mnist.yaml", CONFIGS "smoke.yaml",
+                                        CONFIGS "imagenet-mobilenet-v3.yaml"};
+    const char *settings[] = {
+        "out='a \"quoted\" \\ folder'", "train.learning_rate=0.1234567890123",
+        "search.budgets=[{metric: phone, command: './x.sh \"y\"', value: 12.5, deadline: 3}]",
+        "network.layers.1.width={same_as: stem}", "seed=18446744073709551615"};
+    for (int i = 0; i < 3; i++)
+        for (int count = 0; count <= 5; count += 5) {
+            struct config config = good(files[i], settings, count);
+            assert_int_equal(config_write(&config, path), STATUS_OK);
+            char *first = read_whole(path);
+            struct config again = good(path, NULL, 0);
+            assert_string_equal(config.out, again.out);
+            assert_true(config.seed == again.seed);
+            assert_true(config.train.training.learning_rate == again.train.training.learning_rate);
+            assert_int_equal(config.network.choice_count, again.network.choice_count);
+            assert_memory_equal(config.network.layers, again.network.layers,
+                                config.network.layer_count * sizeof *config.network.layers);
+            assert_memory_equal(config.network.choices, again.network.choices,
+                                config.network.choice_count * sizeof *config.network.choices);
+            assert_memory_equal(&config.search, &again.search, sizeof config.search);
+            assert_int_equal(config_write(&again, path), STATUS_OK);
+            char *second = read_whole(path);
+            assert_string_equal(first, second);
+            free(first);
+            free(second);
+            config_release(&config);
+            config_release(&again);
+        }
+}
+
+static void found_networks_survive_their_file(void **state) {
+    (void)state;
+    struct config config = good(CONFIGS "smoke.yaml", NULL, 0);
+    struct network alone, again;
+    struct subnetwork subs[2] = {subnetwork_smallest(&config.network)};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(network_extract(&alone, &config.network, &subs[i]), STATUS_OK);
+        assert_int_equal(network_write(&alone, path, "found by a test\nsecond line"), STATUS_OK);
+        assert_int_equal(network_read(&again, path), STATUS_OK);
+        assert_int_equal(again.choice_count, alone.choice_count);
+        assert_memory_equal(again.layers, alone.layers, alone.layer_count * sizeof *alone.layers);
+        struct layer_shape shapes[MAX_LAYERS], kept[MAX_LAYERS];
+        struct subnetwork only = {0};
+        network_shapes(&config.network, &subs[i], shapes);
+        network_shapes(&again, &only, kept);
+        assert_memory_equal(shapes, kept, again.layer_count * sizeof shapes[0]);
+        network_release(&again);
+        network_release(&alone);
+    }
+    config_release(&config);
+    const char *text = "network: 3\nseed: 3\n";
+    write_file(&text, 1);
+    assert_failure(network_read(&again, path), ":2: ", "unknown key 'seed'");
+}
+
+/* A setting and the first step whose hash it changes. */
+static void hashes_change_with_their_keys(void **state) {
+    (void)state;
+    static const struct {
+        const char *setting;
+        int first;
+    } cases[] = {
+        {"out=elsewhere", STEP_TRAIN + 1},
+        {"threads=2", STEP_TRAIN + 1},
+        {"device=cpu", STEP_TRAIN + 1},
+        {"supernet.save_seconds=9", STEP_TRAIN + 1},
+        {"seed=9", STEP_SUPERNET},
+        {"data.flip=no", STEP_SUPERNET},
+        {"data.holdout_images=600", STEP_SUPERNET},
+        {"network.layers.1.kernel=3", STEP_SUPERNET},
+        {"network.layers.1.may_be_absent=no", STEP_SUPERNET},
+        {"network.layers.1.residual=no", STEP_SUPERNET},
+        {"network.layers.1.bypass=4", STEP_SUPERNET},
+        {"supernet.epochs=2", STEP_SUPERNET},
+        {"supernet.draw=uniform", STEP_SUPERNET},
+        {"supernet.norm_epsilon=1e-3", STEP_SUPERNET},
+        {"search.budgets.0.share=0.55", STEP_SEARCH},
+        {"search.samples=5", STEP_SEARCH},
+        {"search.strategy=random", STEP_SEARCH},
+        {"train.epochs=2", STEP_TRAIN},
+        {"train.ema=0.5", STEP_TRAIN},
+        {"data.test_images=0", STEP_TRAIN},
+    };
+    struct config base = good(CONFIGS "smoke.yaml", NULL, 0);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config config = good(CONFIGS "smoke.yaml", &cases[i].setting, 1);
+        for (int step = STEP_SUPERNET; step <= STEP_TRAIN; step++) {
+            uint64_t before, after;
+            assert_int_equal(config_hash(&base, step, &before), STATUS_OK);
+            assert_int_equal(config_hash(&config, step, &after), STATUS_OK);
+            if ((before != after) != (step >= cases[i].first))
+                fail_msg("%s: step %d", cases[i].setting, step);
+        }
+        config_release(&config);
+    }
+    config_release(&base);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(shipped_files_are_right),
+        cmocka_unit_test(layers_mean_what_they_say),
+        cmocka_unit_test(bad_layers_name_their_line),
+        cmocka_unit_test(bad_files_name_their_line),
+        cmocka_unit_test(missing_files_and_keys_are_named),
+        cmocka_unit_test(sizes_are_limited),
+        cmocka_unit_test(bad_budgets_are_named),
+        cmocka_unit_test(settings_override_the_file),
+        cmocka_unit_test(writing_and_reading_agree),
+        cmocka_unit_test(found_networks_survive_their_file),
+        cmocka_unit_test(hashes_change_with_their_keys),
+    };
+    return cmocka_run_group_tests(tests, make_path, remove_path);
+}
