@@ -330,23 +330,61 @@ static void random_search_gives_distinct_samples(void **state) {
     toy_release(&toy);
 }
 
+static double target_of(const struct toy *toy, const struct sample *initial,
+                        const struct sample *current) {
+    const struct search_config *config = &toy->space.config;
+    double fall = config->reduction * pow(config->decay, current->iteration);
+    return fmax(current->metrics[0] - fall * initial->metrics[0], toy->space.budgets[0]);
+}
+
+/* Is it one step behind a sub-network of the current one that does not meet the target yet? */
+static bool can_be_drawn(const struct toy *toy, const struct subnetwork *sub,
+                         const struct subnetwork *current, double target) {
+    bool nested = true, just_meets = false;
+    for (int i = 0; i < toy->network.layer_count; i++) {
+        int width = toy->network.layers[i].width;
+        struct subnetwork before = *sub;
+        nested &= sub->option[width] >= current->option[width];
+        if (sub->option[width] > current->option[width]) {
+            before.option[width]--;
+            just_meets |= network_cost(&toy->network, &before).macs > target;
+        }
+    }
+    return nested && just_meets && network_cost(&toy->network, sub).macs <= target;
+}
+
+/* Nothing scored before it that could be drawn as well is better. */
+static void check_known(const struct toy *toy, const struct result *checked, int number) {
+    const struct sample *known = &checked->samples[number], *current = known - 1;
+    assert_int_equal(known->iteration_samples, 1);
+    while (!current->chosen)
+        current--;
+    double target = target_of(toy, &checked->samples[0], current);
+    assert_true(can_be_drawn(toy, &known->sub, &current->sub, target));
+    for (int i = 0; i < number; i++)
+        if (can_be_drawn(toy, &checked->samples[i].sub, &current->sub, target))
+            assert_true(checked->samples[i].score <= known->score);
+}
+
 /* Small spaces down to their smallest network: steps are few, and what is left was often seen. */
 static void small_spaces_are_walked_to_the_end(void **state) {
     (void)state;
     int known = 0;
-    for (int seed = 1; seed <= 60; seed++) {
+    for (int seed = 1; seed <= 200; seed++) {
         struct toy toy;
-        toy_create(&toy, 3, OPTIONS(4, 2, 1));
-        toy_budget(&toy, &macs, 0.25);
+        toy_create(&toy, 3, OPTIONS(8, 4, 2, 1));
+        toy_budget(&toy, &macs, 0.125);
         toy.space.seed = (uint64_t)seed;
         toy.space.config.reduction = 0.02 + 0.01 * (seed % 10);
-        toy.space.config.samples = 6;
+        toy.space.config.samples = 12;
         toy.interaction = 2;
         run(&toy, &result);
         check_descent(&toy, &result, 3);
         struct subnetwork smallest = subnetwork_smallest(&toy.network);
         assert_true(subnetwork_equal(&result.best.sub, &smallest));
         for (int i = 0; i < result.count; i++) {
+            if (result.samples[i].known)
+                check_known(&toy, &result, i);
             known += result.samples[i].known;
             assert_true(result.samples[i].score == score_of(&toy, &result.samples[i].sub));
         }
@@ -366,6 +404,16 @@ static void more_layers_where_these_are_too_few(void **state) {
     assert_int_equal(result.count, 2);
     check_descent(&toy, &result, LAYERS);
     toy_release(&toy);
+}
+
+static void equal_scores_go_to_the_cheaper(void **state) {
+    (void)state;
+    const struct sample samples[] = {{.metrics = {5}, .score = 0.4},
+                                     {.metrics = {9}, .score = 0.5},
+                                     {.metrics = {7}, .score = 0.5},
+                                     {.metrics = {7}, .score = 0.5},
+                                     {.metrics = {8}, .score = 0.5}};
+    assert_int_equal(best_of(samples, 5), 2);
 }
 
 static void a_met_budget_needs_no_search(void **state) {
@@ -649,6 +697,18 @@ static struct metric_config script_metric(const char *text) {
     return config;
 }
 
+/* Of the widths of four layers, as the script below logs them. */
+static double macs_of_line(const struct toy *toy, const char *line) {
+    int width[4];
+    double macs_sum = 0;
+    assert_int_equal(sscanf(line, "%d %d %d %d", &width[0], &width[1], &width[2], &width[3]), 4);
+    for (int i = 0; i < 4; i++) {
+        int kernel = toy->network.choices[toy->network.layers[i].kernel].options[0];
+        macs_sum += 64.0 * 3 * kernel * kernel * width[i];
+    }
+    return macs_sum;
+}
+
 /* Slow metrics: not asked twice for a sub-network, nor for one whose cheap metrics are too high;
  * and not asked at all for what is replayed. */
 static void commands_are_asked_no_more_than_needed(void **state) {
@@ -694,9 +754,27 @@ static void commands_are_asked_no_more_than_needed(void **state) {
         count++;
     fclose(file);
     assert_in_range(count, 4, 511);
-    for (int i = 3; i < count; i++)
+    const struct sample *current = &result.samples[used - 1];
+    while (!current->chosen)
+        current--;
+    double initial = result.samples[0].metrics[1], fall = 0.05 * pow(0.98, current->iteration);
+    double target = fmax(current->metrics[1] - fall * initial, toy.space.budgets[1]);
+    for (int i = 3; i < count; i++) {
+        assert_true(macs_of_line(&toy, lines[i]) <= target);
         for (int j = 3; j < i; j++)
             assert_string_not_equal(lines[i], lines[j]);
+        for (int j = 0; j < used; j++) {
+            char told[32];
+            const struct subnetwork *sub = &result.samples[j].sub;
+            const struct layer *layers = toy.network.layers;
+            snprintf(told, sizeof told, "%d %d %d %d\n",
+                     subnetwork_value(&toy.network, sub, layers[0].width),
+                     subnetwork_value(&toy.network, sub, layers[1].width),
+                     subnetwork_value(&toy.network, sub, layers[2].width),
+                     subnetwork_value(&toy.network, sub, layers[3].width));
+            assert_string_not_equal(lines[i], told);
+        }
+    }
     strategy_release(&strategy);
     toy_release(&toy);
 }
@@ -758,6 +836,7 @@ int main(void) {
         cmocka_unit_test(random_search_gives_distinct_samples),
         cmocka_unit_test(small_spaces_are_walked_to_the_end),
         cmocka_unit_test(more_layers_where_these_are_too_few),
+        cmocka_unit_test(equal_scores_go_to_the_cheaper),
         cmocka_unit_test(a_met_budget_needs_no_search),
         cmocka_unit_test(unusable_budgets_and_keys_are_told),
         cmocka_unit_test(a_short_decay_is_warned_of),

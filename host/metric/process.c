@@ -71,7 +71,7 @@ int process_start(struct process *process, const char *command) {
     close(output[1]);
     process->to = input[1];
     process->from = output[0];
-    process->held = process->taken = 0;
+    process->rest = 0;
     fcntl(process->to, F_SETFL, O_NONBLOCK);
     fcntl(process->from, F_SETFL, O_NONBLOCK);
     return 0;
@@ -123,42 +123,33 @@ enum process_result process_write(struct process *process, const char *text, siz
     return PROCESS_OK;
 }
 
-/* What was given out as a line makes room. */
-static void drop_taken(struct process *process) {
-    process->held -= process->taken;
-    memmove(process->buffer, process->buffer + process->taken, process->held);
-    process->taken = 0;
-}
-
 enum process_result process_read_line(struct process *process, char **line, double until) {
-    drop_taken(process);
+    size_t held = 0;
     for (;;) {
-        char *end = memchr(process->buffer, '\n', process->held);
+        char *end = memchr(process->buffer, '\n', held);
         if (end) {
             *end = '\0';
             *line = process->buffer;
-            process->taken = (size_t)(end - process->buffer) + 1;
+            process->rest = held - (size_t)(end + 1 - process->buffer);
             return PROCESS_OK;
         }
-        if (process->held == sizeof process->buffer)
+        if (held == sizeof process->buffer)
             return PROCESS_LONG_LINE;
         if (!wait_for(process->from, POLLIN, until))
             return PROCESS_LATE;
-        ssize_t count = read(process->from, process->buffer + process->held,
-                             sizeof process->buffer - process->held);
+        ssize_t count = read(process->from, process->buffer + held, sizeof process->buffer - held);
         if (count == 0)
             return PROCESS_ENDED;
         if (count > 0)
-            process->held += (size_t)count;
+            held += (size_t)count;
         else if (errno != EAGAIN && errno != EINTR)
             return PROCESS_ENDED;
     }
 }
 
-bool process_has_more(struct process *process) {
-    drop_taken(process);
+bool process_has_more(const struct process *process) {
     struct pollfd wait = {.fd = process->from, .events = POLLIN};
-    return process->held > 0 || (poll(&wait, 1, 0) > 0 && (wait.revents & POLLIN));
+    return process->rest > 0 || (poll(&wait, 1, 0) > 0 && (wait.revents & POLLIN));
 }
 
 /* Leaves the process unreaped, so that its number stays taken until the group is killed. */

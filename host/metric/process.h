@@ -15,8 +15,7 @@ enum { MAX_LINE = 64 * 1024 };
 struct process {
     pid_t id; /* 0: not running */
     int to, from;
-    size_t held; /* bytes in `buffer`: read, but not yet taken as a line */
-    size_t taken;
+    size_t rest; /* bytes that came behind the last line */
     char buffer[MAX_LINE + 1];
 };
 
@@ -35,11 +34,12 @@ int process_start(struct process *process, const char *command);
 enum process_result process_write(struct process *process, const char *text, size_t length,
                                   double until);
 
-/* *line is without its newline, valid until the next call. */
+/* *line is without its newline, valid until the next call. What came behind the last line is
+ * dropped: ask process_has_more() before. */
 enum process_result process_read_line(struct process *process, char **line, double until);
 
 /* Has it written something that was not asked for? */
-bool process_has_more(struct process *process);
+bool process_has_more(const struct process *process);
 
 /* How it ended, waiting briefly for that: "exit status 127", "killed by signal 9" or "it still
  * runs". */
