@@ -223,13 +223,13 @@ static enum status read_shortcuts(const struct network *network, const struct no
         TRY(read_yes_no(residual, "residual", &layer->residual));
     if (kind != NULL)
         TRY(read_word(kind, "bypass_kind", bypass_words, &word));
-    else if (layer->stride == 2 && bypass != NULL)
-        word = BYPASS_POOL;
-    layer->bypass_kind = (enum bypass_kind)word;
     number = (block && layer->stride == 1) || kind != NULL ? width : 0;
     if (bypass != NULL)
         TRY(read_integer(bypass, "bypass", 0, MOST_OPTION, &number));
     layer->bypass = (int)number;
+    if (kind == NULL && layer->bypass > 0 && layer->stride == 2)
+        word = BYPASS_POOL;
+    layer->bypass_kind = (enum bypass_kind)word;
     return STATUS_OK;
 }
 
