@@ -1,17 +1,18 @@
-/* Random crop and flip of one picture, a pure function of (seed, epoch, image). */
+/* Random crops and flips of training pictures. */
 #ifndef TAPER_AUGMENT_H
 #define TAPER_AUGMENT_H
 
 #include "data/dataset.h"
 
 struct augment {
-    int crop_padding;
-    bool flip;
     uint64_t seed;
+    int crop_padding; /* shifts by up to so many pixels; what comes in from outside is 0 */
+    bool flip;        /* mirrors every second picture, left to right */
 };
 
-/* into: one picture's bytes. */
+/* Writes picture `image` as epoch `epoch` sees it: [height][width][channels]. A pure function of
+ * its arguments. */
 void augment_picture(const struct augment *augment, const struct pictures *pictures, int image,
-                     uint64_t epoch, uint8_t *into);
+                     uint64_t epoch, uint8_t *out);
 
 #endif

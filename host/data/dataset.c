@@ -7,21 +7,53 @@
 /* Adding a source: a file with a load function, and a row here. */
 static const struct {
     const char *name;
-    enum status (*load)(struct pictures *, const struct data_config *, enum data_part);
+    enum status (*load)(struct pictures *pictures, const struct data_config *config,
+                        enum data_part part);
 } sources[] = {{"idx", idx_load}};
+
+static enum status check_labels(struct pictures *pictures, const struct data_config *config,
+                                enum data_part part) {
+    int largest = 0, image_of_largest = 0;
+    for (int image = 0; image < pictures->count; image++) {
+        if (pictures->labels[image] > largest) {
+            largest = pictures->labels[image];
+            image_of_largest = image;
+        }
+    }
+    if (config->classes > 0 && largest >= config->classes)
+        return fail(STATUS_USAGE, "%s image %d in %s has label %d, but data.classes is %d",
+                    part == DATA_TRAIN ? "training" : "test", image_of_largest, config->folder,
+                    largest, config->classes);
+    pictures->classes = config->classes > 0 ? config->classes : largest + 1;
+    return STATUS_OK;
+}
+
+static enum status load(struct pictures *pictures, const struct data_config *config,
+                        enum data_part part) {
+    size_t source = 0;
+    while (source < sizeof sources / sizeof *sources &&
+           strcmp(sources[source].name, config->source) != 0)
+        source++;
+    if (source == sizeof sources / sizeof *sources)
+        return fail(STATUS_USAGE, "data.source \"%s\" is unknown; there is \"idx\"",
+                    config->source);
+    TRY(sources[source].load(pictures, config, part));
+    TRY(check_labels(pictures, config, part));
+    if (part == DATA_TEST && config->test_images > pictures->count)
+        return fail(STATUS_USAGE, "data.test_images is %d, but %s has only %d test images",
+                    config->test_images, config->folder, pictures->count);
+    if (part == DATA_TEST && config->test_images > 0)
+        pictures->count = config->test_images;
+    return STATUS_OK;
+}
 
 enum status pictures_load(struct pictures *pictures, const struct data_config *config,
                           enum data_part part) {
-    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++)
-        if (strcmp(config->source, sources[i].name) == 0) {
-            TRY(sources[i].load(pictures, config, part));
-            if (part == DATA_TEST && config->test_images > 0 &&
-                config->test_images < pictures->count)
-                pictures->count = config->test_images;
-            return STATUS_OK;
-        }
-    return fail(STATUS_USAGE, "data.source \"%s\" is not a source that taper reads; take \"idx\"",
-                config->source);
+    *pictures = (struct pictures){0};
+    enum status status = load(pictures, config, part);
+    if (status != STATUS_OK)
+        pictures_release(pictures);
+    return status;
 }
 
 void pictures_release(struct pictures *pictures) {

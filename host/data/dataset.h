@@ -34,12 +34,14 @@ struct pictures {
 enum data_part { DATA_TRAIN, DATA_TEST };
 
 /* Errors name the file: missing, not gzip, wrong magic, counts that disagree with each other or
- * with the size (checked before allocating), labels out of range, trailing bytes. */
+ * with the size (checked before allocating), labels out of range, trailing bytes. After an error
+ * *pictures is empty. */
 enum status pictures_load(struct pictures *pictures, const struct data_config *config,
                           enum data_part part);
 void pictures_release(struct pictures *pictures);
 
-/* Index lists into the training pictures; owned. train is in file order. */
+/* Index lists into the training pictures, in file order; owned. Classes differ by at most one image
+ * where a number does not divide. The hold-out set does not depend on train_images. */
 struct split {
     int train_count, holdout_count;
     int *train, *holdout;

@@ -1,129 +1,142 @@
 #include "data/idx.h"
+#include "support/file.h"
 #include "support/memory.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 #include <zlib.h>
 
-enum { IMAGES_MAGIC = 0x803, LABELS_MAGIC = 0x801, MOST_SIDE = 4096, MOST_COUNT = 1 << 27 };
-#define MOST_BYTES ((size_t)1 << 33)
+/* What one call of zlib can count, and more than any data set of this kind has. */
+#define MOST_BYTES ((size_t)INT32_MAX)
 
-struct idx_file {
-    gzFile stream;
-    char path[768];
+enum { MOST_SIDE = 4096, MOST_RANK = 3, TRAILER = 8 };
+
+/* An IDX file in memory. */
+struct idx {
+    uint32_t sizes[MOST_RANK];
+    size_t bytes; /* their product */
+    uint8_t *data;
 };
 
-static enum status idx_read(struct idx_file *file, void *into, size_t size) {
-    char *at = into;
-    while (size > 0) {
-        unsigned chunk = size < (1u << 24) ? (unsigned)size : 1u << 24;
-        int got = gzread(file->stream, at, chunk);
-        if (got <= 0) {
-            int code;
-            const char *reason = gzerror(file->stream, &code);
-            return fail(STATUS_USAGE, "%s: ends before the data that its header announces (%s)",
-                        file->path, code == Z_OK || code == Z_BUF_ERROR ? "truncated" : reason);
-        }
-        at += got;
-        size -= (size_t)got;
+static uint32_t big_endian(const uint8_t *bytes) {
+    return (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
+}
+
+static uint32_t little_endian(const uint8_t *bytes) {
+    return (uint32_t)bytes[3] << 24 | (uint32_t)bytes[2] << 16 | (uint32_t)bytes[1] << 8 | bytes[0];
+}
+
+/* Inflates exactly `size` bytes. */
+static enum status inflate_exactly(z_stream *stream, const char *path, void *data, size_t size) {
+    stream->next_out = data;
+    stream->avail_out = (uInt)size;
+    int result = inflate(stream, Z_SYNC_FLUSH);
+    if (stream->avail_out == 0)
+        return STATUS_OK;
+    if (result == Z_MEM_ERROR)
+        return fail(STATUS_FAILED, "no memory to inflate %s", path);
+    return fail(STATUS_USAGE, "%s is truncated or damaged: %s; fetch it again", path,
+                stream->msg != NULL ? stream->msg : "its data end too early");
+}
+
+/* The stream must end here, and the file with it; zlib has then compared checksum and length. */
+static enum status check_end(z_stream *stream, const char *path) {
+    uint8_t more;
+    stream->next_out = &more;
+    stream->avail_out = 1;
+    int result = inflate(stream, Z_FINISH);
+    if (stream->avail_out == 0)
+        return fail(STATUS_USAGE, "%s has more bytes than its header announces", path);
+    if (result != Z_STREAM_END)
+        return fail(STATUS_USAGE, "%s is truncated or damaged: %s; fetch it again", path,
+                    stream->msg != NULL ? stream->msg : "its data do not end");
+    if (stream->avail_in > 0)
+        return fail(STATUS_USAGE, "%s has %u bytes behind the end of its gzip data", path,
+                    stream->avail_in);
+    return STATUS_OK;
+}
+
+static enum status read_header(z_stream *stream, const char *path, int rank, struct idx *idx) {
+    uint8_t header[4 + 4 * MOST_RANK];
+    TRY(inflate_exactly(stream, path, header, 4 + 4 * (size_t)rank));
+    uint32_t magic = big_endian(header), expected = 0x800 + (uint32_t)rank; /* unsigned bytes */
+    if (magic != expected)
+        return fail(STATUS_USAGE, "%s starts with %08x; an IDX file of this kind starts with %08x",
+                    path, magic, expected);
+    idx->bytes = 1;
+    for (int i = 0; i < rank; i++) {
+        idx->sizes[i] = big_endian(header + 4 + 4 * i);
+        if (idx->sizes[i] == 0 || (i > 0 && idx->sizes[i] > MOST_SIDE))
+            return fail(STATUS_USAGE, "%s announces a size of %u", path, idx->sizes[i]);
+        if (idx->sizes[i] > MOST_BYTES / idx->bytes)
+            return fail(STATUS_USAGE, "%s announces more than %zu bytes", path, MOST_BYTES);
+        idx->bytes *= idx->sizes[i];
     }
     return STATUS_OK;
 }
 
-static enum status idx_number(struct idx_file *file, uint32_t *number) {
-    uint8_t bytes[4];
-    TRY(idx_read(file, bytes, sizeof bytes));
-    *number =
-        (uint32_t)bytes[0] << 24 | (uint32_t)bytes[1] << 16 | (uint32_t)bytes[2] << 8 | bytes[3];
-    return STATUS_OK;
+/* `inflated`: the length that the end of the gzip data states. Compared before memory is taken for
+ * what a damaged header announces. */
+static enum status read_idx(z_stream *stream, const char *path, int rank, uint32_t inflated,
+                            struct idx *idx) {
+    TRY(read_header(stream, path, rank, idx));
+    size_t announced = 4 + 4 * (size_t)rank + idx->bytes;
+    if (announced != inflated)
+        return fail(STATUS_USAGE,
+                    "%s is truncated, damaged or has bytes behind its end: its header announces "
+                    "%zu bytes, its end %u; fetch it again",
+                    path, announced, inflated);
+    TRY(allocate(&idx->data, idx->bytes, 1, path));
+    TRY(inflate_exactly(stream, path, idx->data, idx->bytes));
+    return check_end(stream, path);
 }
 
-static enum status idx_open(struct idx_file *file, const char *folder, const char *name,
-                            uint32_t magic) {
-    snprintf(file->path, sizeof file->path, "%s/%s", folder, name);
-    errno = 0;
-    file->stream = gzopen(file->path, "rb");
-    if (file->stream == NULL)
-        return fail(STATUS_USAGE, "%s: %s; on Debian the package dataset-fashion-mnist installs it",
-                    file->path, errno ? strerror(errno) : "no memory");
-    gzbuffer(file->stream, 1 << 17);
-    uint32_t found;
-    TRY(idx_number(file, &found));
-    if (found != magic)
-        return fail(STATUS_USAGE, "%s: starts with 0x%08x, an IDX file of this kind with 0x%08x",
-                    file->path, found, magic);
-    return STATUS_OK;
+static enum status open_idx(const char *path, int rank, struct idx *idx) {
+    char *file;
+    size_t size;
+    if (!file_exists(path))
+        return fail(STATUS_USAGE,
+                    "%s does not exist; data.folder must hold it (Fashion-MNIST: Debian's package "
+                    "dataset-fashion-mnist)",
+                    path);
+    TRY(file_read(path, MOST_BYTES, &file, &size));
+    const uint8_t *bytes = (const uint8_t *)file;
+    z_stream stream = {.next_in = (uint8_t *)file, .avail_in = (uInt)size};
+    enum status status;
+    if (size < TRAILER || bytes[0] != 0x1f || bytes[1] != 0x8b)
+        status = fail(STATUS_USAGE, "%s is not a gzip file", path);
+    else if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) /* 16: gzip, nothing else */
+        status = fail(STATUS_FAILED, "no memory to inflate %s", path);
+    else
+        status = read_idx(&stream, path, rank, little_endian(bytes + size - 4), idx);
+    inflateEnd(&stream);
+    free(file);
+    return status;
 }
 
-static enum status idx_end(struct idx_file *file) {
-    char more;
-    if (gzread(file->stream, &more, 1) != 0)
-        return fail(STATUS_USAGE, "%s: goes on behind the data that its header announces",
-                    file->path);
-    return STATUS_OK;
-}
-
-static enum status read_images(struct idx_file *file, struct pictures *pictures) {
-    uint32_t count, height, width;
-    TRY(idx_number(file, &count));
-    TRY(idx_number(file, &height));
-    TRY(idx_number(file, &width));
-    if (count < 1 || count > MOST_COUNT || height < 1 || height > MOST_SIDE || width < 1 ||
-        width > MOST_SIDE || (size_t)count * height * width > MOST_BYTES)
-        return fail(STATUS_USAGE, "%s: announces %u pictures of %u x %u, which cannot be",
-                    file->path, count, height, width);
-    pictures->count = (int)count;
-    pictures->height = (int)height;
-    pictures->width = (int)width;
-    pictures->channels = 1;
-    size_t size = (size_t)count * height * width;
-    TRY(allocate(&pictures->pixels, size, 1, "pictures"));
-    TRY(idx_read(file, pictures->pixels, size));
-    return idx_end(file);
-}
-
-static enum status read_labels(struct idx_file *file, struct pictures *pictures, int classes) {
-    uint32_t count;
-    TRY(idx_number(file, &count));
-    if ((int64_t)count != pictures->count)
-        return fail(STATUS_USAGE, "%s: announces %u labels for %d pictures", file->path, count,
-                    pictures->count);
-    TRY(allocate(&pictures->labels, count, 1, "labels"));
-    TRY(idx_read(file, pictures->labels, count));
-    TRY(idx_end(file));
-    for (uint32_t i = 0; i < count; i++) {
-        if (classes > 0 && pictures->labels[i] >= classes)
-            return fail(STATUS_USAGE, "%s: label %d of picture %u is not below %d classes",
-                        file->path, pictures->labels[i], i, classes);
-        if (pictures->labels[i] >= pictures->classes)
-            pictures->classes = pictures->labels[i] + 1;
-    }
-    if (classes > 0)
-        pictures->classes = classes;
+static enum status load_files(struct idx *images, struct idx *labels,
+                              const struct data_config *config, enum data_part part) {
+    const char *name = part == DATA_TRAIN ? "train" : "t10k";
+    char images_path[sizeof config->folder + 64], labels_path[sizeof config->folder + 64];
+    snprintf(images_path, sizeof images_path, "%s/%s-images-idx3-ubyte.gz", config->folder, name);
+    snprintf(labels_path, sizeof labels_path, "%s/%s-labels-idx1-ubyte.gz", config->folder, name);
+    TRY(open_idx(images_path, 3, images));
+    TRY(open_idx(labels_path, 1, labels));
+    if (images->sizes[0] != labels->sizes[0])
+        return fail(STATUS_USAGE, "%s has %u images, but %s has %u labels", images_path,
+                    images->sizes[0], labels_path, labels->sizes[0]);
     return STATUS_OK;
 }
 
 enum status idx_load(struct pictures *pictures, const struct data_config *config,
                      enum data_part part) {
-    const char *prefix = part == DATA_TRAIN ? "train" : "t10k";
-    char name[64];
-    struct idx_file images = {0}, labels = {0};
-    enum status status;
-    *pictures = (struct pictures){0};
-    snprintf(name, sizeof name, "%s-images-idx3-ubyte.gz", prefix);
-    TRY_CLEANUP(idx_open(&images, config->folder, name, IMAGES_MAGIC));
-    TRY_CLEANUP(read_images(&images, pictures));
-    snprintf(name, sizeof name, "%s-labels-idx1-ubyte.gz", prefix);
-    TRY_CLEANUP(idx_open(&labels, config->folder, name, LABELS_MAGIC));
-    status = read_labels(&labels, pictures, config->classes);
-done:
-    if (images.stream)
-        gzclose(images.stream);
-    if (labels.stream)
-        gzclose(labels.stream);
-    if (status != STATUS_OK)
-        pictures_release(pictures);
+    struct idx images = {0}, labels = {0};
+    enum status status = load_files(&images, &labels, config, part);
+    *pictures = (struct pictures){.count = (int)images.sizes[0],
+                                  .height = (int)images.sizes[1],
+                                  .width = (int)images.sizes[2],
+                                  .channels = 1,
+                                  .pixels = images.data,
+                                  .labels = labels.data};
     return status;
 }

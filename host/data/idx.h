@@ -1,10 +1,13 @@
-/* IDX files, gzip or plain: the format of MNIST and Fashion-MNIST. */
+/* The source "idx": pictures and labels as MNIST and Fashion-MNIST are distributed.
+ *
+ * FOLDER/{train,t10k}-images-idx3-ubyte.gz: count, height, width and as many gray bytes;
+ * FOLDER/{train,t10k}-labels-idx1-ubyte.gz: count and one byte per picture. Numbers are big-endian.
+ */
 #ifndef TAPER_IDX_H
 #define TAPER_IDX_H
 
 #include "data/dataset.h"
 
-/* Reads FOLDER/{train,t10k}-{images-idx3,labels-idx1}-ubyte.gz; on failure nothing is kept. */
 enum status idx_load(struct pictures *pictures, const struct data_config *config,
                      enum data_part part);
 

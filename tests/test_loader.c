@@ -1,0 +1,351 @@
+/* The loader: what a batch holds depends on seed and step alone, every image comes once per epoch,
+ * and crops and flips are found again by trying all of them. */
+#include "data/loader.h"
+#include "support/memory.h"
+#include "support/random.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+enum { HEIGHT = 6, WIDTH = 5, CHANNELS = 2, PICTURE = HEIGHT * WIDTH * CHANNELS };
+enum { COUNT = 60, USED = 41, BATCH = 8, BATCHES = USED / BATCH, PADDING = 2 };
+
+static uint8_t pixels[COUNT * PICTURE];
+static uint8_t labels[COUNT];
+static int indices[USED];
+static const struct pictures pictures = {.count = COUNT,
+                                         .height = HEIGHT,
+                                         .width = WIDTH,
+                                         .channels = CHANNELS,
+                                         .classes = 10,
+                                         .pixels = pixels,
+                                         .labels = labels};
+
+static int make_pictures(void **state) {
+    (void)state;
+    struct random_sequence sequence = random_sequence(1, RANDOM_SEARCH, 0, 0);
+    for (int i = 0; i < COUNT * PICTURE; i++)
+        pixels[i] = (uint8_t)(1 + random_below(&sequence, 255)); /* never 0, the padding's value */
+    for (int image = 0; image < COUNT; image++)
+        labels[image] = (uint8_t)(image % 10);
+    for (int i = 0; i < USED; i++)
+        indices[i] = COUNT - 1 - i;
+    return 0;
+}
+
+static const struct loader_options augmented = {.pictures = &pictures,
+                                                .indices = indices,
+                                                .count = USED,
+                                                .batch_images = BATCH,
+                                                .seed = 3,
+                                                .crop_padding = PADDING,
+                                                .flip = true};
+
+static struct loader *loader_of(const struct loader_options *options) {
+    struct loader *loader;
+    assert_int_equal(loader_create(&loader, options), STATUS_OK);
+    return loader;
+}
+
+struct copied_batch {
+    uint8_t pictures[BATCH * PICTURE];
+    int labels[BATCH];
+};
+
+static struct copied_batch copy_of(struct loader *loader, int64_t step) {
+    struct loaded_batch batch;
+    struct copied_batch copy;
+    assert_int_equal(loader_batch(loader, step, &batch), STATUS_OK);
+    memcpy(copy.pictures, batch.pictures, sizeof copy.pictures);
+    memcpy(copy.labels, batch.labels, sizeof copy.labels);
+    return copy;
+}
+
+static void assert_same(const struct copied_batch *a, const struct copied_batch *b) {
+    assert_memory_equal(a->pictures, b->pictures, sizeof a->pictures);
+    assert_memory_equal(a->labels, b->labels, sizeof a->labels);
+}
+
+static void sleep_milliseconds(long milliseconds) {
+    nanosleep(&(struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
+}
+
+/* How a picture came about. */
+struct origin {
+    int image, down, right, mirrored;
+};
+
+static int came_from(const uint8_t *got, const struct origin *origin) {
+    const uint8_t *picture = pixels + origin->image * PICTURE;
+    for (int y = 0; y < HEIGHT; y++) {
+        for (int x = 0; x < WIDTH; x++) {
+            int from_y = y + origin->down;
+            int from_x = (origin->mirrored ? WIDTH - 1 - x : x) + origin->right;
+            int inside = from_y >= 0 && from_y < HEIGHT && from_x >= 0 && from_x < WIDTH;
+            for (int channel = 0; channel < CHANNELS; channel++) {
+                int expected = inside ? picture[(from_y * WIDTH + from_x) * CHANNELS + channel] : 0;
+                if (got[(y * WIDTH + x) * CHANNELS + channel] != expected)
+                    return 0;
+            }
+        }
+    }
+    return 1;
+}
+
+static struct origin origin_of(const uint8_t *got, int padding, int flip) {
+    struct origin origin;
+    for (origin.image = 0; origin.image < COUNT; origin.image++)
+        for (origin.down = -padding; origin.down <= padding; origin.down++)
+            for (origin.right = -padding; origin.right <= padding; origin.right++)
+                for (origin.mirrored = 0; origin.mirrored <= flip; origin.mirrored++)
+                    if (came_from(got, &origin))
+                        return origin;
+    fail_msg("a picture is no crop of any image");
+    return origin;
+}
+
+static void every_image_comes_once_per_epoch(void **state) {
+    (void)state;
+    struct loader *loader = loader_of(&augmented);
+    assert_int_equal(loader_batches(loader), BATCHES);
+    int first_image[20], left_out[COUNT] = {0};
+    for (int epoch = 0; epoch < 20; epoch++) {
+        int seen[COUNT] = {0};
+        for (int b = 0; b < BATCHES; b++) {
+            struct copied_batch batch = copy_of(loader, epoch * BATCHES + b);
+            for (int i = 0; i < BATCH; i++) {
+                struct origin origin = origin_of(batch.pictures + i * PICTURE, PADDING, 1);
+                assert_int_equal(batch.labels[i], labels[origin.image]);
+                assert_int_equal(seen[origin.image]++, 0);
+                if (b == 0 && i == 0)
+                    first_image[epoch] = origin.image;
+            }
+        }
+        for (int image = 0; image < COUNT - USED; image++) /* not among the indices */
+            assert_int_equal(seen[image], 0);
+        for (int image = COUNT - USED; image < COUNT; image++)
+            left_out[image] += !seen[image];
+    }
+    int total = 0, different = 0;
+    for (int image = 0; image < COUNT; image++) {
+        total += left_out[image];
+        assert_true(left_out[image] < 10); /* not the same ones each time */
+    }
+    assert_int_equal(total, 20 * (USED - BATCHES * BATCH));
+    for (int epoch = 1; epoch < 20; epoch++)
+        different += first_image[epoch] != first_image[0];
+    assert_true(different > 10);
+    loader_release(loader);
+}
+
+static void crops_and_flips_are_even(void **state) {
+    (void)state;
+    enum { EPOCHS = 200, DRAWS = EPOCHS * BATCHES * BATCH, SHIFTS = 2 * PADDING + 1 };
+    struct loader *loader = loader_of(&augmented);
+    int down[SHIFTS] = {0}, right[SHIFTS] = {0}, mirrored = 0;
+    for (int64_t step = 0; step < EPOCHS * BATCHES; step++) {
+        struct copied_batch batch = copy_of(loader, step);
+        for (int i = 0; i < BATCH; i++) {
+            struct origin origin = origin_of(batch.pictures + i * PICTURE, PADDING, 1);
+            down[origin.down + PADDING]++;
+            right[origin.right + PADDING]++;
+            mirrored += origin.mirrored;
+        }
+    }
+    /* Five standard deviations of the counts of 8000 draws: 179 and 224. */
+    for (int i = 0; i < SHIFTS; i++) {
+        assert_true(abs(down[i] - DRAWS / SHIFTS) < 179);
+        assert_true(abs(right[i] - DRAWS / SHIFTS) < 179);
+    }
+    assert_true(abs(mirrored - DRAWS / 2) < 224);
+    loader_release(loader);
+}
+
+static void without_augmentation_pictures_are_themselves(void **state) {
+    (void)state;
+    struct loader_options plain = augmented;
+    plain.crop_padding = 0;
+    plain.flip = false;
+    struct loader *loader = loader_of(&plain);
+    for (int64_t step = 0; step < 2 * BATCHES; step++) {
+        struct copied_batch batch = copy_of(loader, step);
+        for (int i = 0; i < BATCH; i++)
+            origin_of(batch.pictures + i * PICTURE, 0, 0);
+    }
+    loader_release(loader);
+}
+
+/* Crops wider than the picture leave nothing of it, and nothing is read outside of it. */
+static void padding_may_exceed_the_picture(void **state) {
+    (void)state;
+    struct loader_options wide = augmented;
+    wide.crop_padding = 20;
+    struct loader *loader = loader_of(&wide);
+    int empty = 0;
+    for (int64_t step = 0; step < 10 * BATCHES; step++) {
+        struct copied_batch batch = copy_of(loader, step);
+        for (int i = 0; i < BATCH; i++) {
+            const uint8_t *picture = batch.pictures + i * PICTURE;
+            int value = 0;
+            for (int byte = 0; byte < PICTURE; byte++)
+                value |= picture[byte];
+            empty += value == 0;
+        }
+    }
+    /* A picture is seen with probability (2 H - 1) / 41 * (2 W - 1) / 41 = 0.059. */
+    assert_in_range(empty, 10 * BATCHES * BATCH * 85 / 100, 10 * BATCHES * BATCH * 99 / 100);
+    loader_release(loader);
+}
+
+static void any_order_of_asking_gives_the_same_batches(void **state) {
+    (void)state;
+    enum { STEPS = 4 * BATCHES };
+    static struct copied_batch in_order[STEPS];
+    struct loader *loader = loader_of(&augmented);
+    for (int64_t step = 0; step < STEPS; step++)
+        in_order[step] = copy_of(loader, step);
+    struct random_sequence sequence = random_sequence(2, RANDOM_SEARCH, 0, 0);
+    for (int ask = 0; ask < 500; ask++) {
+        int64_t step = random_below(&sequence, STEPS);
+        struct copied_batch batch = copy_of(loader, step);
+        assert_same(&batch, &in_order[step]);
+    }
+    loader_release(loader);
+    for (int64_t start = 0; start < STEPS; start++) { /* after a restart */
+        loader = loader_of(&augmented);
+        for (int64_t step = start; step < STEPS && step < start + 3; step++) {
+            struct copied_batch batch = copy_of(loader, step);
+            assert_same(&batch, &in_order[step]);
+        }
+        loader_release(loader);
+    }
+    struct loader_options other = augmented;
+    other.seed++;
+    loader = loader_of(&other);
+    struct copied_batch batch = copy_of(loader, 0);
+    assert_memory_not_equal(batch.pictures, in_order[0].pictures, sizeof batch.pictures);
+    loader_release(loader);
+}
+
+/* Order and augmentation are keyed by epoch and image, not by batch. */
+static void batch_size_only_cuts_the_epoch(void **state) {
+    (void)state;
+    struct loader_options small = augmented;
+    small.batch_images = 1;
+    struct loader *large_loader = loader_of(&augmented), *small_loader = loader_of(&small);
+    for (int epoch = 0; epoch < 2; epoch++) {
+        for (int b = 0; b < BATCHES; b++) {
+            struct copied_batch large = copy_of(large_loader, epoch * BATCHES + b);
+            for (int i = 0; i < BATCH; i++) {
+                struct loaded_batch one;
+                assert_int_equal(loader_batch(small_loader, epoch * USED + b * BATCH + i, &one),
+                                 STATUS_OK);
+                assert_memory_equal(large.pictures + i * PICTURE, one.pictures, PICTURE);
+                assert_int_equal(large.labels[i], one.labels[0]);
+            }
+        }
+    }
+    loader_release(large_loader);
+    loader_release(small_loader);
+}
+
+static void a_batch_stays_until_the_next_is_asked(void **state) {
+    (void)state;
+    struct loader *loader = loader_of(&augmented);
+    const int64_t steps[] = {0, 1, 2, 3, 9, 8, 7, 12, 0};
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
+        struct loaded_batch batch;
+        struct copied_batch copy;
+        assert_int_equal(loader_batch(loader, steps[i], &batch), STATUS_OK);
+        memcpy(copy.pictures, batch.pictures, sizeof copy.pictures);
+        sleep_milliseconds(5); /* the thread makes others meanwhile */
+        assert_memory_equal(batch.pictures, copy.pictures, sizeof copy.pictures);
+    }
+    loader_release(loader);
+}
+
+/* Once in many tries, so that a busy machine cannot spoil it. */
+static void next_batches_are_made_ahead(void **state) {
+    (void)state;
+    struct loader *loader = loader_of(&augmented);
+    struct loaded_batch batch;
+    int without_waiting = 0;
+    for (int try = 1; try < 50 && !without_waiting; try++) {
+        assert_int_equal(loader_batch(loader, 10 * try, &batch), STATUS_OK);
+        sleep_milliseconds(1 + try);
+        double before = loader_waited(loader);
+        assert_int_equal(loader_batch(loader, 10 * try + 1, &batch), STATUS_OK);
+        assert_int_equal(loader_batch(loader, 10 * try + 2, &batch), STATUS_OK);
+        without_waiting = loader_waited(loader) == before;
+    }
+    assert_true(without_waiting);
+    assert_true(loader_waited(loader) > 0); /* nobody makes what a jump asks for ahead */
+    loader_release(loader);
+}
+
+static void release_at_any_time(void **state) {
+    (void)state;
+    loader_release(NULL);
+    for (int i = 0; i < 200; i++) {
+        struct loader *loader = loader_of(&augmented);
+        struct loaded_batch batch;
+        if (i % 4 > 0)
+            assert_int_equal(loader_batch(loader, i, &batch), STATUS_OK);
+        if (i % 4 == 2)
+            nanosleep(&(struct timespec){.tv_nsec = i * 1000}, NULL);
+        if (i % 4 == 3)
+            assert_int_equal(loader_batch(loader, 3, &batch), STATUS_OK);
+        loader_release(loader);
+    }
+}
+
+static void errors_have_sentences(void **state) {
+    (void)state;
+    struct loader_options options = augmented;
+    struct loader *loader;
+    struct loaded_batch batch;
+    options.batch_images = USED + 1;
+    assert_int_equal(loader_create(&loader, &options), STATUS_USAGE);
+    assert_null(loader);
+    assert_string_equal(failure(), "a batch of 42 images cannot be made of 41 training images");
+    failure_clear();
+    options.batch_images = 0;
+    assert_int_equal(loader_create(&loader, &options), STATUS_USAGE);
+    failure_clear();
+    for (int call = 1; call <= 8; call++) {
+        allocate_fail_at(call);
+        assert_int_equal(loader_create(&loader, &augmented), STATUS_FAILED);
+        assert_null(loader);
+        assert_non_null(strstr(failure(), "no memory"));
+        failure_clear();
+    }
+    allocate_fail_at(0);
+    options.batch_images = USED; /* one batch per epoch is fine */
+    loader = loader_of(&options);
+    assert_int_equal(loader_batches(loader), 1);
+    assert_int_equal(loader_batch(loader, -1, &batch), STATUS_FAILED);
+    failure_clear();
+    loader_release(loader);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_image_comes_once_per_epoch),
+        cmocka_unit_test(crops_and_flips_are_even),
+        cmocka_unit_test(without_augmentation_pictures_are_themselves),
+        cmocka_unit_test(padding_may_exceed_the_picture),
+        cmocka_unit_test(any_order_of_asking_gives_the_same_batches),
+        cmocka_unit_test(batch_size_only_cuts_the_epoch),
+        cmocka_unit_test(a_batch_stays_until_the_next_is_asked),
+        cmocka_unit_test(next_batches_are_made_ahead),
+        cmocka_unit_test(release_at_any_time),
+        cmocka_unit_test(errors_have_sentences),
+    };
+    return cmocka_run_group_tests(tests, make_pictures, NULL);
+}
