@@ -1,0 +1,75 @@
+#!/bin/sh
+# A run that is killed or interrupted again and again, with changing numbers of threads, leaves the
+# same bits as an undisturbed one. Usage: resume.sh TAPER CONFIG FOLDER
+set -eu
+taper=$1 config=$2 folder=$3
+# Long enough to be cut many times, and saved after every step.
+settings="--set supernet.epochs=3 --set train.epochs=3 --set search.samples=8 \
+--set search.reduction=0.05 --set supernet.save_seconds=0 --set train.save_seconds=0"
+rm -rf "$folder"
+mkdir -p "$folder"
+
+# $settings is a list of words.
+run() {
+    "$taper" run "$config" $settings "$@" >>"$folder/output.txt" 2>&1
+}
+
+fail() {
+    echo "resume.sh: $1" >&2
+    tail -n 20 "$folder/output.txt" >&2
+    exit 1
+}
+
+run --out "$folder/whole" --threads 1 || fail "the undisturbed run failed"
+
+# Cut after 0.15, 0.3, ... seconds, by SIGKILL and SIGINT in turn, until a run gets through.
+cuts=0 signal=KILL threads=1 code=1
+while [ $code -ne 0 ]; do
+    cuts=$((cuts + 1))
+    [ $cuts -le 60 ] || fail "the run does not get through"
+    code=0
+    timeout --foreground -s $signal "$(awk "BEGIN {print $cuts * 0.15}")" \
+        "$taper" run "$config" $settings --out "$folder/cut" --threads $threads \
+        >>"$folder/output.txt" 2>&1 || code=$?
+    case $code in
+    0 | 3 | 124 | 137) ;;
+    *) fail "a cut run ended with code $code" ;;
+    esac
+    [ $signal = KILL ] && signal=INT || signal=KILL
+    threads=$((3 - threads))
+done
+
+for file in supernet.safetensors search.jsonl found.yaml found.safetensors; do
+    cmp "$folder/whole/$file" "$folder/cut/$file" || fail "$file differs after $cuts parts"
+done
+tail -n 1 "$folder/cut/log.jsonl" | grep -q '"event": "done"' || fail "log.jsonl does not end with done"
+[ ! -e "$folder/cut/supernet.state.safetensors" ] || fail "a state file is left"
+
+# A changed budget searches and trains again, with the same super-network.
+cp "$folder/whole/found.yaml" "$folder/first.yaml"
+cp "$folder/whole/supernet.safetensors" "$folder/first.safetensors"
+run --out "$folder/whole" --set 'search.budgets=[{metric: macs, share: 0.4}]' ||
+    fail "a changed budget failed"
+cmp "$folder/first.safetensors" "$folder/whole/supernet.safetensors" ||
+    fail "a changed budget trained the super-network again"
+! cmp -s "$folder/first.yaml" "$folder/whole/found.yaml" ||
+    fail "a changed budget found the same network"
+
+# Another run's super-network is taken if its keys agree.
+run --out "$folder/adopted" --supernet "$folder/first.safetensors" || fail "--supernet failed"
+cmp "$folder/cut/found.safetensors" "$folder/adopted/found.safetensors" ||
+    fail "an adopted super-network gives another result"
+code=0
+run --out "$folder/other" --supernet "$folder/first.safetensors" --set seed=2 || code=$?
+[ $code -eq 2 ] || fail "a super-network of another seed was taken"
+
+# A finished super-network of other keys is never replaced.
+code=0
+run --out "$folder/cut" --set supernet.learning_rate=0.2 || code=$?
+[ $code -eq 2 ] || fail "a conflicting super-network was not refused (code $code)"
+cmp "$folder/cut/supernet.safetensors" "$folder/first.safetensors" || fail "it was even replaced"
+
+# Another point of the trade-off curve.
+"$taper" train "$folder/cut" --point 0 >>"$folder/output.txt" 2>&1 || fail "--point 0 failed"
+[ -e "$folder/cut/found-0.safetensors" ] || fail "--point 0 left no found-0.safetensors"
+echo "resume.sh: the same bits in $cuts parts"
