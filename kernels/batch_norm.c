@@ -1,163 +1,154 @@
 /* Batch-norm's rows from what the segments have left behind. Sums over segments are in double and
  * in segment order: the result does not depend on who computed which segment. */
 #include "cpu.h"
-#include "vector.h"
 
 #include <math.h>
-#include <string.h>
 
-enum { MOST_CHANNELS = 4096 };
+/* Channels that are merged at a time: their sums stay on the stack. */
+enum { BLOCK = 64 };
+
+/* The segments that share statistics, and their row. */
+struct domain {
+    const struct segment *segments;
+    int count;
+    size_t row;
+};
+
+static struct domain next_domain(const struct batch_norm *norm, const struct slice *slice,
+                                 int from) {
+    struct domain domain = {.segments = slice->segments + from,
+                            .row =
+                                (size_t)norm_domain(norm, &slice->segments[from]) * norm->stride};
+    while (from + domain.count < slice->count &&
+           norm_domain(norm, &domain.segments[domain.count]) ==
+               norm_domain(norm, &domain.segments[0]))
+        domain.count++;
+    return domain;
+}
+
+/* Channels of the block that the segment counts in: 0 where nothing stands behind its partials. */
+static int counted(const struct batch_norm *norm, const struct tensor *z,
+                   const struct segment *segment, int first) {
+    int kept = tensor_kept(z, segment) - first;
+    if (kept <= 0 || norm->row_count[segment->index] == 0)
+        return 0;
+    return kept < BLOCK ? kept : BLOCK;
+}
 
 static const double *partial_of(const struct batch_norm *norm, const struct segment *segment,
                                 int which) {
     return norm->partial + ((size_t)segment->index * 2 + which) * norm->stride;
 }
 
-static int counts(const struct batch_norm *norm, const struct tensor *z,
-                  const struct segment *segment, int domain) {
-    return norm_domain(norm, segment) == domain && tensor_kept(z, segment) > 0 &&
-           norm->row_count[segment->index] > 0;
+static double inverse_deviation(const struct batch_norm *norm, size_t at) {
+    return 1 / sqrt((double)norm->variance[at] + (double)norm->epsilon);
 }
 
-/* Pixels of the domain that keep each channel. */
-static int domain_rows(const struct batch_norm *norm, const struct tensor *z,
-                       const struct slice *slice, int domain, double *rows) {
-    int kept = 0;
-    memset(rows, 0, (size_t)norm->channels * sizeof *rows);
-    for (int i = 0; i < slice->count; i++) {
-        const struct segment *segment = &slice->segments[i];
-        if (!counts(norm, z, segment, domain))
-            continue;
-        int channels = tensor_kept(z, segment);
-        double n = norm->row_count[segment->index];
-        for (int c = 0; c < channels; c++)
-            rows[c] += n;
-        if (channels > kept)
-            kept = channels;
-    }
-    return kept;
+static void set_scale(const struct batch_norm *norm, size_t row, int c) {
+    double scale = (double)norm->weight[c] * inverse_deviation(norm, row + c);
+    norm->scale[row + c] = (real)scale;
+    norm->shift[row + c] = (real)((double)norm->bias[c] - (double)norm->mean[row + c] * scale);
 }
 
-/* mean = sum n_i mean_i / n;  squared deviations = sum (M_i + n_i (mean_i - mean)^2)  [Chan et
- * al.]. */
-static void domain_moments(const struct batch_norm *norm, const struct tensor *z,
-                           const struct slice *slice, int domain, const double *rows, int kept,
-                           double *mean, double *squares) {
-    memset(mean, 0, (size_t)kept * sizeof *mean);
-    memset(squares, 0, (size_t)kept * sizeof *squares);
-    for (int i = 0; i < slice->count; i++) {
-        const struct segment *segment = &slice->segments[i];
-        if (!counts(norm, z, segment, domain))
-            continue;
-        const double *part = partial_of(norm, segment, 0);
-        double n = norm->row_count[segment->index];
-        for (int c = 0; c < tensor_kept(z, segment); c++)
-            mean[c] += n * part[c];
-    }
-    for (int c = 0; c < kept; c++)
-        mean[c] /= rows[c];
-    for (int i = 0; i < slice->count; i++) {
-        const struct segment *segment = &slice->segments[i];
-        if (!counts(norm, z, segment, domain))
-            continue;
-        const double *part = partial_of(norm, segment, 0), *more = partial_of(norm, segment, 1);
-        double n = norm->row_count[segment->index];
-        for (int c = 0; c < tensor_kept(z, segment); c++)
-            squares[c] += more[c] + n * (part[c] - mean[c]) * (part[c] - mean[c]);
-    }
-}
+struct moments {
+    double count[BLOCK], mean[BLOCK], squares[BLOCK];
+};
 
-static void scale_and_shift(const struct batch_norm *norm, size_t row, int channels) {
+/* Two sets of n and m values merge without going back to them (Chan, Golub, LeVeque 1979). */
+static void merge(struct moments *all, double n, const double *mean, const double *squares,
+                  int channels) {
     for (int c = 0; c < channels; c++) {
-        double inverse = 1 / sqrt((double)norm->variance[row + c] + (double)norm->epsilon);
-        norm->scale[row + c] = (real)((double)norm->weight[c] * inverse);
-        norm->shift[row + c] = norm->bias[c] - norm->mean[row + c] * norm->scale[row + c];
+        double total = all->count[c] + n, share = n / total, away = mean[c] - all->mean[c];
+        all->mean[c] += away * share;
+        all->squares[c] += squares[c] + away * away * all->count[c] * share;
+        all->count[c] = total;
     }
 }
 
-/* A channel that nobody keeps has no statistics; its row is zero, not undefined. */
-static void clear_row(real *row, int from, int stride) {
-    memset(row + from, 0, (size_t)(stride - from) * sizeof *row);
-}
-
-static void forward_domain(const struct batch_norm *norm, const struct tensor *z,
-                           const struct slice *slice, int domain) {
-    double rows[MOST_CHANNELS], mean[MOST_CHANNELS], squares[MOST_CHANNELS];
-    int kept = domain_rows(norm, z, slice, domain, rows);
-    size_t row = (size_t)domain * norm->stride;
-    domain_moments(norm, z, slice, domain, rows, kept, mean, squares);
-    for (int c = 0; c < kept; c++) {
-        norm->mean[row + c] = (real)mean[c];
-        norm->variance[row + c] = (real)(squares[c] / rows[c]);
+/* A channel that nobody keeps has no statistics: its row is zero, so that all stays finite. */
+static void forward_block(const struct batch_norm *norm, const struct tensor *z,
+                          const struct domain *domain, int first) {
+    struct moments all = {0};
+    for (int s = 0; s < domain->count; s++) {
+        const struct segment *segment = &domain->segments[s];
+        merge(&all, norm->row_count[segment->index], partial_of(norm, segment, 0) + first,
+              partial_of(norm, segment, 1) + first, counted(norm, z, segment, first));
     }
-    scale_and_shift(norm, row, kept);
-    clear_row(norm->mean + row, kept, norm->stride);
-    clear_row(norm->variance + row, kept, norm->stride);
-    clear_row(norm->scale + row, kept, norm->stride);
-    clear_row(norm->shift + row, kept, norm->stride);
-}
-
-/* s1 = sum dy, s2 = sum dy zhat over the domain;
- * dz = scale (dy - s1 / n - zhat s2 / n), written as grad_y dy + grad_z z + grad_one. */
-static void backward_domain(const struct batch_norm *norm, const struct tensor *z,
-                            const struct slice *slice, int domain) {
-    double rows[MOST_CHANNELS], first[MOST_CHANNELS] = {0}, second[MOST_CHANNELS] = {0};
-    int kept = domain_rows(norm, z, slice, domain, rows);
-    size_t row = (size_t)domain * norm->stride;
-    for (int i = 0; i < slice->count; i++) {
-        const struct segment *segment = &slice->segments[i];
-        if (!counts(norm, z, segment, domain))
-            continue;
-        const double *dy = partial_of(norm, segment, 0), *dy_z = partial_of(norm, segment, 1);
-        for (int c = 0; c < tensor_kept(z, segment); c++) {
-            first[c] += dy[c];
-            second[c] += dy_z[c];
-        }
-    }
-    for (int c = 0; c < kept; c++) {
-        double inverse = 1 / sqrt((double)norm->variance[row + c] + (double)norm->epsilon);
-        double scale = (double)norm->weight[c] * inverse, dy_zhat = inverse * second[c];
-        double through_z = -scale * inverse * dy_zhat / rows[c];
-        norm->grad_y[row + c] = (real)scale;
-        norm->grad_z[row + c] = (real)through_z;
-        norm->grad_one[row + c] =
-            (real)(-scale * first[c] / rows[c] - through_z * (double)norm->mean[row + c]);
-        slice->gradient[norm->weight_offset + c] += (real)dy_zhat;
-        slice->gradient[norm->bias_offset + c] += (real)first[c];
-    }
-    clear_row(norm->grad_y + row, kept, norm->stride);
-    clear_row(norm->grad_z + row, kept, norm->stride);
-    clear_row(norm->grad_one + row, kept, norm->stride);
-}
-
-/* Each domain of the slice once: a group's segments follow each other. */
-static void each_domain(const struct batch_norm *norm, const struct tensor *z,
-                        const struct slice *slice,
-                        void (*visit)(const struct batch_norm *, const struct tensor *,
-                                      const struct slice *, int domain)) {
-    int before = -1;
-    for (int i = 0; i < slice->count; i++) {
-        int domain = norm_domain(norm, &slice->segments[i]);
-        if (domain != before)
-            visit(norm, z, slice, domain);
-        before = domain;
+    for (int i = 0; i < BLOCK && first + i < norm->channels; i++) {
+        size_t at = domain->row + first + i;
+        norm->mean[at] = (real)all.mean[i];
+        norm->variance[at] = all.count[i] > 0 ? (real)(all.squares[i] / all.count[i]) : 0;
+        norm->scale[at] = norm->shift[at] = 0;
+        if (all.count[i] > 0)
+            set_scale(norm, domain->row, first + i);
     }
 }
 
 enum status batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                const struct slice *slice) {
-    if (norm->channels > MOST_CHANNELS)
-        return fail(STATUS_USAGE, "a batch-norm of %d channels is more than %d", norm->channels,
-                    MOST_CHANNELS);
-    if (norm->mode == NORM_FIXED)
-        scale_and_shift(norm, 0, norm->channels);
-    else
-        each_domain(norm, z, slice, forward_domain);
+    if (norm->mode == NORM_FIXED) {
+        for (int c = 0; c < norm->channels; c++)
+            set_scale(norm, 0, c);
+        return STATUS_OK;
+    }
+    struct domain domain;
+    for (int s = 0; s < slice->count; s += domain.count) {
+        domain = next_domain(norm, slice, s);
+        for (int first = 0; first < norm->channels; first += BLOCK)
+            forward_block(norm, z, &domain, first);
+    }
     return STATUS_OK;
+}
+
+struct gradient_sums {
+    double count[BLOCK], dy[BLOCK], dy_z[BLOCK]; /* dy_z: of dy (z - mean) */
+};
+
+/* With zhat = (z - mean) / deviation, means over the domain, and scale = weight / deviation:
+ *     dz = scale (dy - mean(dy) - zhat mean(dy zhat)) = grad_y dy + grad_z z + grad_one */
+static void set_gradient(const struct batch_norm *norm, const struct gradient_sums *sums,
+                         size_t row, int first, int i, real *gradient) {
+    int c = first + i;
+    size_t at = row + c;
+    double n = sums->count[i], inverse = inverse_deviation(norm, at);
+    double scale = (double)norm->weight[c] * inverse, dy_zhat = sums->dy_z[i] * inverse;
+    double grad_z = -scale * inverse * dy_zhat / n;
+    norm->grad_y[at] = (real)scale;
+    norm->grad_z[at] = (real)grad_z;
+    norm->grad_one[at] = (real)(-scale * sums->dy[i] / n - grad_z * (double)norm->mean[at]);
+    gradient[norm->weight_offset + c] += (real)dy_zhat;
+    gradient[norm->bias_offset + c] += (real)sums->dy[i];
+}
+
+static void backward_block(const struct batch_norm *norm, const struct tensor *z,
+                           const struct domain *domain, int first, real *gradient) {
+    struct gradient_sums sums = {0};
+    for (int s = 0; s < domain->count; s++) {
+        const struct segment *segment = &domain->segments[s];
+        const double *dy = partial_of(norm, segment, 0) + first;
+        const double *dy_z = partial_of(norm, segment, 1) + first;
+        int channels = counted(norm, z, segment, first);
+        for (int i = 0; i < channels; i++) {
+            sums.count[i] += norm->row_count[segment->index];
+            sums.dy[i] += dy[i];
+            sums.dy_z[i] += dy_z[i];
+        }
+    }
+    for (int i = 0; i < BLOCK && first + i < norm->channels; i++) {
+        size_t at = domain->row + first + i;
+        norm->grad_y[at] = norm->grad_z[at] = norm->grad_one[at] = 0;
+        if (sums.count[i] > 0)
+            set_gradient(norm, &sums, domain->row, first, i, gradient);
+    }
 }
 
 enum status batch_norm_backward(const struct batch_norm *norm, const struct tensor *z,
                                 const struct slice *slice) {
-    each_domain(norm, z, slice, backward_domain);
+    struct domain domain;
+    for (int s = 0; s < slice->count; s += domain.count) {
+        domain = next_domain(norm, slice, s);
+        for (int first = 0; first < norm->channels; first += BLOCK)
+            backward_block(norm, z, &domain, first, slice->gradient);
+    }
     return STATUS_OK;
 }

@@ -15,32 +15,6 @@ struct norm_rows norm_rows(const struct batch_norm *norm, const struct segment *
                               .grad_one = norm->grad_one + row};
 }
 
-/* The loops below are written once per activation: the switch is outside, where it costs nothing.
- */
-#define FOR_ACTIVATION(activation, statement)                                                      \
-    switch (activation) {                                                                          \
-    case ACTIVATION_NONE: {                                                                        \
-        const enum activation A = ACTIVATION_NONE;                                                 \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    case ACTIVATION_RELU: {                                                                        \
-        const enum activation A = ACTIVATION_RELU;                                                 \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    case ACTIVATION_RELU6: {                                                                       \
-        const enum activation A = ACTIVATION_RELU6;                                                \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    case ACTIVATION_HARD_SWISH: {                                                                  \
-        const enum activation A = ACTIVATION_HARD_SWISH;                                           \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    case ACTIVATION_HARD_SIGMOID: {                                                                \
-        const enum activation A = ACTIVATION_HARD_SIGMOID;                                         \
-        statement;                                                                                 \
-    } break;                                                                                       \
-    }
-
 INLINE void activate_rows(enum activation activation, real *out, int ld_out, const real *z,
                           int ld_z, int rows, int kept, const struct norm_rows *norm,
                           const real *gate) {
@@ -91,22 +65,64 @@ INLINE void add_lanes(double *into, vec value) {
     *(vec_double *)into += __builtin_convertvector(value, vec_double);
 }
 
-INLINE void through_rows(enum activation activation, real *dpre, int ld_dpre, const real *da,
-                         int ld_da, const real *z, int ld_z, int rows, int kept,
-                         const struct norm_rows *norm, struct channel_sums *sums) {
+/* One sum would wait for its own last addition; so many independent ones do not. */
+enum { CHAINS = 4 };
+
+INLINE vec add_chains(const vec *sum) {
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
+/* One vector of channels of what panel_through_activation() does. */
+struct gradient_column {
+    real *dpre;
+    const real *da, *z;
+    int ld_dpre, ld_da, ld_z;
+    vec scale, shift, mean;
+};
+
+INLINE void through_row(enum activation activation, const struct gradient_column *column, int r,
+                        int store, vec *first, vec *second) {
+    vec z = vec_load(column->z + (size_t)r * column->ld_z);
+    vec gradient = activate_backward(activation, z * column->scale + column->shift,
+                                     vec_load(column->da + (size_t)r * column->ld_da));
+    if (store)
+        vec_store(column->dpre + (size_t)r * column->ld_dpre, gradient);
+    *first += gradient;
+    *second += gradient * (z - column->mean);
+}
+
+INLINE void through_column(enum activation activation, const struct gradient_column *column,
+                           int rows, int store, vec *first, vec *second) {
+    vec firsts[CHAINS] = {{0}}, seconds[CHAINS] = {{0}};
+    int r = 0;
+    for (; r + CHAINS <= rows; r += CHAINS)
+        for (int i = 0; i < CHAINS; i++)
+            through_row(activation, column, r + i, store, &firsts[i], &seconds[i]);
+    for (; r < rows; r++)
+        through_row(activation, column, r, store, &firsts[0], &seconds[0]);
+    *first = add_chains(firsts);
+    *second = add_chains(seconds);
+}
+
+INLINE void through_columns(enum activation activation, real *dpre, int ld_dpre, const real *da,
+                            int ld_da, const real *z, int ld_z, int rows, int kept,
+                            const struct norm_rows *norm, struct channel_sums *sums) {
     for (int c = 0; c < kept; c += LANES) {
-        vec scale = norm->scale ? vec_load(norm->scale + c) : vec_splat(1);
-        vec shift = norm->scale ? vec_load(norm->shift + c) : vec_splat(0);
-        vec mean = norm->scale ? vec_load(norm->mean + c) : vec_splat(0);
-        vec first = vec_splat(0), second = vec_splat(0);
-        for (int r = 0; r < rows; r++) {
-            vec raw = vec_load(z + (size_t)r * ld_z + c);
-            vec gradient = activate_backward(activation, raw * scale + shift,
-                                             vec_load(da + (size_t)r * ld_da + c));
-            vec_store(dpre + (size_t)r * ld_dpre + c, gradient);
-            first += gradient;
-            second += gradient * (raw - mean);
-        }
+        struct gradient_column column = {
+            .dpre = dpre ? dpre + c : NULL,
+            .da = da + c,
+            .z = z + c,
+            .ld_dpre = ld_dpre,
+            .ld_da = ld_da,
+            .ld_z = ld_z,
+            .scale = norm->scale ? vec_load(norm->scale + c) : vec_splat(1),
+            .shift = norm->scale ? vec_load(norm->shift + c) : vec_splat(0),
+            .mean = norm->scale ? vec_load(norm->mean + c) : vec_splat(0)};
+        vec first, second;
+        if (dpre)
+            through_column(activation, &column, rows, 1, &first, &second);
+        else
+            through_column(activation, &column, rows, 0, &first, &second);
         if (sums) {
             add_lanes(sums->first + c, first);
             add_lanes(sums->second + c, second);
@@ -116,13 +132,9 @@ INLINE void through_rows(enum activation activation, real *dpre, int ld_dpre, co
 
 void panel_through_activation(real *dpre, int ld_dpre, const real *da, int ld_da, const real *z,
                               int ld_z, int rows, int kept, const struct norm_rows *norm,
-                              enum activation activation, struct channel_sums *sums) {
+                              enum activation activation, struct channel_sums *sums){
     FOR_ACTIVATION(activation,
-                   through_rows(A, dpre, ld_dpre, da, ld_da, z, ld_z, rows, kept, norm, sums))
-}
-
-/* One sum would wait for its own last addition; so many independent ones do not. */
-enum { CHAINS = 4 };
+                   through_columns(A, dpre, ld_dpre, da, ld_da, z, ld_z, rows, kept, norm, sums))}
 
 INLINE void add_moments(vec deviation, vec *first, vec *second) {
     *first += deviation;
@@ -141,8 +153,8 @@ void panel_moments(const real *z, int ld_z, int rows, int kept, struct channel_s
         }
         for (; r < rows; r++)
             add_moments(vec_load(z + (size_t)r * ld_z + c) - origin, &first[0], &second[0]);
-        add_lanes(sums->first + c, (first[0] + first[1]) + (first[2] + first[3]));
-        add_lanes(sums->second + c, (second[0] + second[1]) + (second[2] + second[3]));
+        add_lanes(sums->first + c, add_chains(first));
+        add_lanes(sums->second + c, add_chains(second));
     }
 }
 

@@ -36,8 +36,8 @@ struct channel_sums {
 };
 void channel_sums_clear(struct channel_sums *sums, int kept);
 
-/* dpre = da * activation'(scale z + shift) (dpre may be da); with sums != NULL also
- * first += dpre, second += dpre (z - mean). */
+/* dpre = da * activation'(scale z + shift) (dpre may be da, or NULL: not written); with sums !=
+ * NULL also first += dpre, second += dpre (z - mean). */
 void panel_through_activation(real *dpre, int ld_dpre, const real *da, int ld_da, const real *z,
                               int ld_z, int rows, int kept, const struct norm_rows *norm,
                               enum activation activation, struct channel_sums *sums);

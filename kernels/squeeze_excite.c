@@ -1,164 +1,185 @@
-/* Squeeze-excite: gate = hard_sigmoid(expand relu(reduce mean(a) + b) + b), prefixes of the
- * weights. The matrices meet one vector per image: plain loops over rows. */
+/* Squeeze-excite: gate = hard_sigmoid(expand relu(reduce mean(a) + b) + b), on prefixes of the
+ * weights. One vector per image meets the matrices: plain loops over their rows. */
 #include "cpu.h"
-#include "panel.h"
-#include "scratch.h"
+#include "pool_mean.h"
+#include "vector.h"
 
 #include <string.h>
 
-void view_mean(const struct view *view, const struct segment *segment, int image, real *mean,
-               void *scratch);
+/* The vectors of one image, and the matrices' rows. */
+struct excite {
+    const struct squeeze_excite *squeeze;
+    int channels, hidden; /* kept */
+    real *pooled, *hidden_values, *gate;
+};
+
+static struct excite excite_of(const struct squeeze_excite *squeeze, const struct segment *segment,
+                               int image) {
+    return (struct excite){.squeeze = squeeze,
+                           .channels = tensor_kept(&squeeze->pooled, segment),
+                           .hidden = tensor_kept(&squeeze->hidden, segment),
+                           .pooled = tensor_image(&squeeze->pooled, segment, image),
+                           .hidden_values = tensor_image(&squeeze->hidden, segment, image),
+                           .gate = tensor_image(&squeeze->gate, segment, image)};
+}
+
+static size_t reduce_row(const struct squeeze_excite *squeeze, int h) {
+    return (size_t)h * squeeze->pooled.channels;
+}
+
+static size_t expand_row(const struct squeeze_excite *squeeze, int c) {
+    return (size_t)c * squeeze->hidden.channels;
+}
+
+static real dot(const real *a, const real *b, int count) {
+    real sum = 0;
+    for (int i = 0; i < count; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* y += factor x */
+static void add_scaled(real *y, real factor, const real *x, int count) {
+    for (int i = 0; i < count; i++)
+        y[i] += factor * x[i];
+}
 
 static real hard_sigmoid(real y) {
     return y <= -3 ? 0 : y >= 3 ? 1 : (y + 3) / 6;
 }
 
+static void excite_forward(const struct excite *excite) {
+    const struct squeeze_excite *squeeze = excite->squeeze;
+    for (int h = 0; h < excite->hidden; h++) {
+        real y = squeeze->reduce_bias[h] +
+                 dot(squeeze->reduce + reduce_row(squeeze, h), excite->pooled, excite->channels);
+        excite->hidden_values[h] = y > 0 ? y : 0;
+    }
+    for (int c = 0; c < excite->channels; c++)
+        excite->gate[c] =
+            hard_sigmoid(squeeze->expand_bias[c] + dot(squeeze->expand + expand_row(squeeze, c),
+                                                       excite->hidden_values, excite->hidden));
+}
+
 enum status squeeze_excite_forward(const struct squeeze_excite *squeeze,
                                    const struct slice *slice) {
-    int full = squeeze->pooled.channels, full_hidden = squeeze->hidden.channels;
-    for (int i = 0; i < slice->count; i++) {
-        const struct segment *segment = &slice->segments[i];
-        int channels = tensor_kept(&squeeze->pooled, segment);
-        int hidden_channels = tensor_kept(&squeeze->hidden, segment);
-        for (int image = 0; image < segment->images && channels > 0; image++) {
-            real *pooled = tensor_image(&squeeze->pooled, segment, image);
-            real *hidden = tensor_image(&squeeze->hidden, segment, image);
-            real *gate = tensor_image(&squeeze->gate, segment, image);
-            view_mean(&squeeze->input, segment, image, pooled, slice->scratch);
-            for (int s = 0; s < hidden_channels; s++) {
-                real sum = squeeze->reduce_bias[s];
-                for (int c = 0; c < channels; c++)
-                    sum += squeeze->reduce[(size_t)s * full + c] * pooled[c];
-                hidden[s] = sum > 0 ? sum : 0;
-            }
-            for (int c = 0; c < channels; c++) {
-                real sum = squeeze->expand_bias[c];
-                for (int s = 0; s < hidden_channels; s++)
-                    sum += squeeze->expand[(size_t)c * full_hidden + s] * hidden[s];
-                gate[c] = hard_sigmoid(sum);
-            }
+    for (int s = 0; s < slice->count; s++) {
+        const struct segment *segment = &slice->segments[s];
+        for (int image = 0; image < segment->images; image++) {
+            struct excite excite = excite_of(squeeze, segment, image);
+            view_image_mean(&squeeze->input, segment, image, excite.pooled,
+                            (struct scratch){slice->scratch});
+            excite_forward(&excite);
         }
     }
     return STATUS_OK;
 }
 
-struct squeeze_work {
-    real *a;       /* [PANEL_ROWS][ld] activated pixels */
-    real *dgate;   /* [ld] d loss / d gate */
-    real *dhidden; /* [hidden] */
-    real *dpooled; /* [ld] d loss / d mean(a), divided by the pixels */
-    struct channel_sums sums;
-    int channels, hidden, ld;
+/* The gradients of an image's vectors, and where rows of `a` are made. */
+struct excite_gradient {
+    real *gate, *hidden, *pooled;
+    real *room;
 };
 
-/* dgate[c] = sum over pixels of d(a gate)[c] a[c]. */
+/* From d loss / d gate to d loss / d pooled; adds the parameters' gradients. */
+static void excite_backward(const struct excite *excite, const struct excite_gradient *d,
+                            real *gradient) {
+    const struct squeeze_excite *squeeze = excite->squeeze;
+    memset(d->hidden, 0, (size_t)excite->hidden * sizeof(real));
+    memset(d->pooled, 0, (size_t)excite->channels * sizeof(real));
+    for (int c = 0; c < excite->channels; c++) {
+        real dy = excite->gate[c] > 0 && excite->gate[c] < 1 ? d->gate[c] / 6 : 0;
+        size_t row = expand_row(squeeze, c);
+        gradient[squeeze->expand_bias_offset + c] += dy;
+        add_scaled(gradient + squeeze->expand_offset + row, dy, excite->hidden_values,
+                   excite->hidden);
+        add_scaled(d->hidden, dy, squeeze->expand + row, excite->hidden);
+    }
+    for (int h = 0; h < excite->hidden; h++) {
+        real dy = excite->hidden_values[h] > 0 ? d->hidden[h] : 0;
+        size_t row = reduce_row(squeeze, h);
+        gradient[squeeze->reduce_bias_offset + h] += dy;
+        add_scaled(gradient + squeeze->reduce_offset + row, dy, excite->pooled, excite->channels);
+        add_scaled(d->pooled, dy, squeeze->reduce + row, excite->channels);
+    }
+}
+
+/* Rows of d loss / d (a gate), which the consumer has left in the input's gradient. */
+static struct rows entry_rows(const struct squeeze_excite *squeeze, const struct segment *segment,
+                              int first) {
+    const struct tensor *gradient = squeeze->input.gradient;
+    int ld = tensor_ld(gradient, segment);
+    return (struct rows){.at = tensor_segment(gradient, segment) + (size_t)first * ld, .ld = ld};
+}
+
+static int panel_end(int first, int end) {
+    return end - first < PANEL_ROWS ? end : first + PANEL_ROWS;
+}
+
+/* d loss / d gate = sum over the image's pixels of d (a gate) a. */
 static void gate_gradient(const struct squeeze_excite *squeeze, const struct segment *segment,
-                          int image, struct squeeze_work *work) {
-    const struct tensor *tensor = squeeze->input.tensor;
-    int pixels = tensor->height * tensor->width, ld_z = tensor_ld(tensor, segment);
-    int ld_d = tensor_ld(squeeze->input.gradient, segment);
-    struct norm_rows norm = norm_rows(squeeze->input.norm, segment);
-    const real *z = tensor_image(tensor, segment, image);
-    const real *d = tensor_image(squeeze->input.gradient, segment, image);
-    memset(work->dgate, 0, (size_t)work->ld * sizeof(real));
-    for (int first = 0; first < pixels; first += PANEL_ROWS) {
-        int count = pixels - first < PANEL_ROWS ? pixels - first : PANEL_ROWS;
-        panel_activate(work->a, work->ld, z + (size_t)first * ld_z, ld_z, count, work->channels,
-                       &norm, squeeze->input.activation, NULL);
-        for (int r = 0; r < count; r++)
-            for (int c = 0; c < work->channels; c++)
-                work->dgate[c] +=
-                    work->a[(size_t)r * work->ld + c] * d[(size_t)(first + r) * ld_d + c];
+                          int from, int end, int channels, const struct excite_gradient *d) {
+    memset(d->gate, 0, (size_t)round_up(channels, CHANNEL_ALIGN) * sizeof(real));
+    for (int first = from; first < end; first += PANEL_ROWS) {
+        int count = panel_end(first, end) - first;
+        struct rows a = view_rows(&squeeze->input, segment, first, count, d->room);
+        struct rows entry = entry_rows(squeeze, segment, first);
+        for (int c = 0; c < channels; c += LANES) {
+            vec panel = vec_splat(0);
+            for (int r = 0; r < count; r++)
+                panel += vec_load(entry.at + (size_t)r * entry.ld + c) *
+                         vec_load(a.at + (size_t)r * a.ld + c);
+            vec_store(d->gate + c, vec_load(d->gate + c) + panel);
+        }
     }
 }
 
-/* Through the two small products: parameter gradients, and dpooled. */
-static void excite_backward(const struct squeeze_excite *squeeze, const struct segment *segment,
-                            int image, struct squeeze_work *work, real *gradient) {
-    int full = squeeze->pooled.channels, full_hidden = squeeze->hidden.channels;
-    const real *pooled = tensor_image(&squeeze->pooled, segment, image);
-    const real *hidden = tensor_image(&squeeze->hidden, segment, image);
-    const real *gate = tensor_image(&squeeze->gate, segment, image);
-    memset(work->dhidden, 0, (size_t)work->hidden * sizeof(real));
-    memset(work->dpooled, 0, (size_t)work->ld * sizeof(real));
-    for (int c = 0; c < work->channels; c++) {
-        real d = gate[c] > 0 && gate[c] < 1 ? work->dgate[c] / 6 : 0;
-        const real *row = squeeze->expand + (size_t)c * full_hidden;
-        real *into = gradient + squeeze->expand_offset + (size_t)c * full_hidden;
-        gradient[squeeze->expand_bias_offset + c] += d;
-        for (int s = 0; s < work->hidden; s++) {
-            into[s] += d * hidden[s];
-            work->dhidden[s] += d * row[s];
-        }
+/* d loss / d a = d (a gate) gate + d pooled / pixels, and on through the activation. */
+static void input_gradient(struct view_gradient *gradient, const struct excite *excite, int from,
+                           int end, const struct excite_gradient *d) {
+    for (int c = 0; c < excite->channels; c++)
+        d->pooled[c] /= (real)(end - from);
+    for (int first = from; first < end; first += PANEL_ROWS) {
+        int count = panel_end(first, end) - first;
+        struct rows entry = entry_rows(excite->squeeze, gradient->segment, first);
+        struct target da = view_gradient_target(gradient, first, d->room);
+        for (int r = 0; r < count; r++)
+            for (int c = 0; c < excite->channels; c++)
+                da.at[(size_t)r * da.ld + c] =
+                    entry.at[(size_t)r * entry.ld + c] * excite->gate[c] + d->pooled[c];
+        view_gradient_panel(gradient, first, count, da.at, da.ld);
     }
-    for (int s = 0; s < work->hidden; s++) {
-        real d = hidden[s] > 0 ? work->dhidden[s] : 0;
-        const real *row = squeeze->reduce + (size_t)s * full;
-        real *into = gradient + squeeze->reduce_offset + (size_t)s * full;
-        gradient[squeeze->reduce_bias_offset + s] += d;
-        for (int c = 0; c < work->channels; c++) {
-            into[c] += d * pooled[c];
-            work->dpooled[c] += d * row[c];
-        }
-    }
-    real pixels = (real)(squeeze->input.tensor->height * squeeze->input.tensor->width);
-    for (int c = 0; c < work->channels; c++)
-        work->dpooled[c] /= pixels;
 }
 
-/* da = d(a gate) gate + dpooled / pixels, in place; then through the activation, with sums. */
-static void input_gradient(const struct squeeze_excite *squeeze, const struct segment *segment,
-                           int image, struct squeeze_work *work) {
-    const struct tensor *tensor = squeeze->input.tensor;
-    int pixels = tensor->height * tensor->width, ld_z = tensor_ld(tensor, segment);
-    int ld_d = tensor_ld(squeeze->input.gradient, segment);
-    struct norm_rows norm = norm_rows(squeeze->input.norm, segment);
-    const real *gate = tensor_image(&squeeze->gate, segment, image);
-    const real *z = tensor_image(tensor, segment, image);
-    real *d = tensor_image(squeeze->input.gradient, segment, image);
-    for (int first = 0; first < pixels; first += PANEL_ROWS) {
-        int count = pixels - first < PANEL_ROWS ? pixels - first : PANEL_ROWS;
-        real *panel = d + (size_t)first * ld_d;
-        for (int r = 0; r < count; r++)
-            for (int c = 0; c < work->channels; c++)
-                panel[(size_t)r * ld_d + c] =
-                    panel[(size_t)r * ld_d + c] * gate[c] + work->dpooled[c];
-        panel_through_activation(panel, ld_d, panel, ld_d, z + (size_t)first * ld_z, ld_z, count,
-                                 work->channels, &norm, squeeze->input.activation,
-                                 squeeze->input.norm ? &work->sums : NULL);
+static void backward_segment(const struct squeeze_excite *squeeze, const struct segment *segment,
+                             struct scratch scratch, real *gradient) {
+    const struct view *input = &squeeze->input;
+    int pixels = input->tensor->height * input->tensor->width, ld = view_ld(input, segment);
+    struct view_gradient into;
+    view_gradient_begin(&into, input, segment, &scratch);
+    struct excite_gradient d = {.gate = scratch_reals(&scratch, ld),
+                                .hidden =
+                                    scratch_reals(&scratch, tensor_kept(&squeeze->hidden, segment)),
+                                .pooled = scratch_reals(&scratch, ld),
+                                .room = scratch_reals(&scratch, (size_t)PANEL_ROWS * ld)};
+    for (int image = 0; image < segment->images; image++) {
+        struct excite excite = excite_of(squeeze, segment, image);
+        int from = image * pixels, end = from + pixels;
+        gate_gradient(squeeze, segment, from, end, excite.channels, &d);
+        excite_backward(&excite, &d, gradient);
+        input_gradient(&into, &excite, from, end, &d);
     }
+    view_gradient_end(&into);
 }
 
 enum status squeeze_excite_backward(const struct squeeze_excite *squeeze,
                                     const struct slice *slice) {
-    for (int i = 0; i < slice->count; i++) {
-        const struct segment *segment = &slice->segments[i];
-        struct scratch scratch = {slice->scratch};
-        struct squeeze_work work = {.channels = tensor_kept(&squeeze->pooled, segment),
-                                    .hidden = tensor_kept(&squeeze->hidden, segment)};
-        work.ld = round_up(work.channels, CHANNEL_ALIGN);
-        work.a = scratch_reals(&scratch, (size_t)PANEL_ROWS * work.ld);
-        work.dgate = scratch_reals(&scratch, work.ld);
-        work.dpooled = scratch_reals(&scratch, work.ld);
-        work.dhidden = scratch_reals(&scratch, work.hidden);
-        work.sums = (struct channel_sums){.first = scratch_doubles(&scratch, work.ld),
-                                          .second = scratch_doubles(&scratch, work.ld)};
-        struct batch_norm *norm = squeeze->input.norm;
-        if (work.channels == 0) {
-            if (norm)
-                norm->row_count[segment->index] = 0;
-            continue;
-        }
-        channel_sums_clear(&work.sums, work.channels);
-        for (int image = 0; image < segment->images; image++) {
-            gate_gradient(squeeze, segment, image, &work);
-            excite_backward(squeeze, segment, image, &work, slice->gradient);
-            input_gradient(squeeze, segment, image, &work);
-        }
-        if (norm)
-            partial_from_gradient_sums(norm, segment, &work.sums, work.channels,
-                                       (double)segment->images * squeeze->input.tensor->height *
-                                           squeeze->input.tensor->width);
+    for (int s = 0; s < slice->count; s++) {
+        const struct segment *segment = &slice->segments[s];
+        if (tensor_kept(&squeeze->pooled, segment) > 0)
+            backward_segment(squeeze, segment, (struct scratch){slice->scratch}, slice->gradient);
+        else
+            view_gradient_absent(&squeeze->input, segment);
     }
     return STATUS_OK;
 }

@@ -93,4 +93,30 @@ INLINE vec activate_backward(enum activation activation, vec y, vec da) {
     __builtin_unreachable();
 }
 
+/* A loop that is written once and compiled once per activation: in `statement`, A is the activation
+ * as a constant, and the switch is outside of the loop, where it costs nothing. */
+#define FOR_ACTIVATION(activation, statement)                                                      \
+    switch (activation) {                                                                          \
+    case ACTIVATION_NONE: {                                                                        \
+        const enum activation A = ACTIVATION_NONE;                                                 \
+        statement;                                                                                 \
+    } break;                                                                                       \
+    case ACTIVATION_RELU: {                                                                        \
+        const enum activation A = ACTIVATION_RELU;                                                 \
+        statement;                                                                                 \
+    } break;                                                                                       \
+    case ACTIVATION_RELU6: {                                                                       \
+        const enum activation A = ACTIVATION_RELU6;                                                \
+        statement;                                                                                 \
+    } break;                                                                                       \
+    case ACTIVATION_HARD_SWISH: {                                                                  \
+        const enum activation A = ACTIVATION_HARD_SWISH;                                           \
+        statement;                                                                                 \
+    } break;                                                                                       \
+    case ACTIVATION_HARD_SIGMOID: {                                                                \
+        const enum activation A = ACTIVATION_HARD_SIGMOID;                                         \
+        statement;                                                                                 \
+    } break;                                                                                       \
+    }
+
 #endif
