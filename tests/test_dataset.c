@@ -378,6 +378,23 @@ static void split_depends_on_the_seed_alone(void **state) {
     split_release(&small);
 }
 
+/* Classes 0 and 1 take turns in the file: the same draw for both would take neighbours. */
+static void classes_are_drawn_independently(void **state) {
+    (void)state;
+    uint8_t turns[200];
+    const struct pictures two = {.count = 200, .classes = 2, .labels = turns};
+    struct split split;
+    int neighbours = 0;
+    for (int image = 0; image < 200; image++)
+        turns[image] = (uint8_t)(image % 2);
+    assert_int_equal(split_make(&split, &two, &(struct data_config){.holdout_images = 40}, 1),
+                     STATUS_OK);
+    for (int i = 0; i + 1 < 40; i++)
+        neighbours += split.holdout[i] % 2 == 0 && split.holdout[i + 1] == split.holdout[i] + 1;
+    assert_true(neighbours < 12); /* 4 of 20 are expected */
+    split_release(&split);
+}
+
 static void impossible_splits_are_refused(void **state) {
     (void)state;
     const struct {
@@ -414,6 +431,7 @@ int main(void) {
         cmocka_unit_test(missing_memory_has_a_sentence),
         cmocka_unit_test_setup(split_is_balanced_and_disjoint, make_labels),
         cmocka_unit_test_setup(split_depends_on_the_seed_alone, make_labels),
+        cmocka_unit_test(classes_are_drawn_independently),
         cmocka_unit_test_setup(impossible_splits_are_refused, make_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

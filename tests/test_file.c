@@ -3,6 +3,7 @@
 #include "support/memory.h"
 #include "support_folder.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -11,6 +12,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,6 +20,27 @@
 #include <cmocka.h>
 
 enum { MOST = 1 << 24 };
+
+/* These take the place of the C library's, to show what a test cannot otherwise have: writes that
+ * are interrupted or short, and a disk that fails at the last moment. */
+static int writes_stutter, disk_fails;
+
+ssize_t write(int file, const void *data, size_t size) {
+    static int calls;
+    if (writes_stutter && ++calls % 3 == 0) {
+        errno = EINTR;
+        return -1;
+    }
+    return syscall(SYS_write, file, data, writes_stutter && size > 7 ? 7 : size);
+}
+
+int fsync(int file) {
+    if (disk_fails) {
+        errno = EIO;
+        return -1;
+    }
+    return (int)syscall(SYS_fsync, file);
+}
 
 static int fresh_folder(void **state) {
     (void)state;
@@ -55,6 +78,32 @@ static void parts_are_written_in_order(void **state) {
     assert_holds(path, "shorter");
     assert_int_equal(file_replace(path, parts, 0), STATUS_OK);
     assert_holds(path, "");
+    assert_int_equal(test_files(), 1);
+}
+
+static void short_and_interrupted_writes_go_on(void **state) {
+    (void)state;
+    char text[100];
+    for (size_t i = 0; i < sizeof text; i++)
+        text[i] = (char)('!' + i % 90);
+    text[sizeof text - 1] = '\0';
+    writes_stutter = 1;
+    enum status status = replace_with(test_path("stutter"), text);
+    writes_stutter = 0;
+    assert_int_equal(status, STATUS_OK);
+    assert_holds(test_path("stutter"), text);
+}
+
+static void failing_disk_leaves_the_old_file(void **state) {
+    (void)state;
+    const char *path = test_path("disk");
+    assert_int_equal(replace_with(path, "old"), STATUS_OK);
+    disk_fails = 1;
+    enum status status = replace_with(path, "new");
+    disk_fails = 0;
+    assert_int_equal(status, STATUS_FAILED);
+    assert_sentence_has(path, "Input/output error");
+    assert_holds(path, "old");
     assert_int_equal(test_files(), 1);
 }
 
@@ -203,6 +252,8 @@ static void hash_is_fnv_1a(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(parts_are_written_in_order, fresh_folder),
+        cmocka_unit_test_setup(short_and_interrupted_writes_go_on, fresh_folder),
+        cmocka_unit_test_setup(failing_disk_leaves_the_old_file, fresh_folder),
         cmocka_unit_test_setup(names_without_a_folder_are_of_this_one, fresh_folder),
         cmocka_unit_test_setup(full_disk_leaves_the_old_file, fresh_folder),
         cmocka_unit_test_setup(errors_name_the_file_and_the_reason, fresh_folder),

@@ -3,11 +3,11 @@
 #include "support/memory.h"
 
 #include <jansson.h>
-#include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_HEADER = 16 << 20, MOST_RANK = 4 };
+enum { MOST_HEADER = 16 << 20, MOST_RANK = 4, MOST_DESCRIPTION = 128 };
 #define MOST_FILE ((size_t)1 << 36)
 
 static const struct {
@@ -28,33 +28,53 @@ static size_t tensor_bytes(const struct named_tensor *tensor) {
 
 /* ------------------------------------------------------------------ writing */
 
-static json_t *header_of(const struct named_tensor *tensors, int count,
-                         const struct metadata *metadata, int metadata_count) {
-    json_t *header = json_object();
-    if (metadata_count > 0) {
-        json_t *notes = json_object();
-        for (int i = 0; i < metadata_count; i++)
-            json_object_set_new(notes, metadata[i].key, json_string(metadata[i].value));
-        json_object_set_new(header, "__metadata__", notes);
+/* Largest elements first, so that every tensor is aligned to its type behind the others. */
+static void order_for_writing(const struct named_tensor **order, const struct named_tensor *tensors,
+                              int count) {
+    int next = 0;
+    for (size_t size = 8; size > 0; size /= 2)
+        for (int i = 0; i < count; i++)
+            if (types[tensors[i].type].size == size)
+                order[next++] = &tensors[i];
+}
+
+static json_t *entry_of(const struct named_tensor *tensor, size_t offset) {
+    json_t *shape = json_array();
+    for (int d = 0; d < tensor->rank; d++)
+        json_array_append_new(shape, json_integer(tensor->shape[d]));
+    return json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[tensor->type].name, "shape", shape,
+                     "data_offsets", (json_int_t)offset,
+                     (json_int_t)(offset + tensor_bytes(tensor)));
+}
+
+static enum status add(const char *path, json_t *object, const char *key, json_t *value) {
+    if (json_object_get(object, key) != NULL) {
+        json_decref(value);
+        return fail(STATUS_FAILED, "cannot write %s: %s is there twice", path, key);
     }
+    if (json_object_set_new(object, key, value) != 0)
+        return fail(STATUS_FAILED, "cannot write %s: %s is not UTF-8, or no memory", path, key);
+    return STATUS_OK;
+}
+
+static enum status fill_header(const char *path, json_t *header,
+                               const struct named_tensor *const *tensors, int count,
+                               const struct metadata *metadata, int metadata_count) {
+    json_t *notes = json_object();
+    TRY(add(path, header, "__metadata__", notes)); /* the header owns it now */
+    for (int i = 0; i < metadata_count; i++)
+        TRY(add(path, notes, metadata[i].key, json_string(metadata[i].value)));
     size_t offset = 0;
     for (int i = 0; i < count; i++) {
-        json_t *shape = json_array();
-        for (int d = 0; d < tensors[i].rank; d++)
-            json_array_append_new(shape, json_integer(tensors[i].shape[d]));
-        size_t end = offset + tensor_bytes(&tensors[i]);
-        json_object_set_new(header, tensors[i].name,
-                            json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[tensors[i].type].name,
-                                      "shape", shape, "data_offsets", (json_int_t)offset,
-                                      (json_int_t)end));
-        offset = end;
+        TRY(add(path, header, tensors[i]->name, entry_of(tensors[i], offset)));
+        offset += tensor_bytes(tensors[i]);
     }
-    return header;
+    return STATUS_OK;
 }
 
 /* The header padded with spaces to a multiple of 8, so that the data are aligned in the file. */
 static enum status header_text(json_t *header, char **text, size_t *length) {
-    char *dumped = header ? json_dumps(header, JSON_COMPACT) : NULL;
+    char *dumped = json_dumps(header, JSON_COMPACT);
     if (dumped == NULL)
         return fail(STATUS_FAILED, "no memory for the header of a safetensors file");
     size_t used = strlen(dumped), padded = (used + 7) / 8 * 8;
@@ -70,25 +90,30 @@ static enum status header_text(json_t *header, char **text, size_t *length) {
 
 enum status safetensors_write(const char *path, const struct named_tensor *tensors, int count,
                               const struct metadata *metadata, int metadata_count) {
+    const struct named_tensor **order = NULL;
     struct file_part *parts = NULL;
     char *text = NULL;
     size_t length = 0;
     uint8_t size[8];
     enum status status = STATUS_OK;
-    json_t *header = header_of(tensors, count, metadata, metadata_count);
-    TRY_CLEANUP(header_text(header, &text, &length));
+    json_t *header = json_object();
+    TRY_CLEANUP(allocate(&order, (size_t)count, sizeof *order, "writing a file"));
     TRY_CLEANUP(allocate(&parts, (size_t)count + 2, sizeof *parts, "writing a file"));
+    order_for_writing(order, tensors, count);
+    TRY_CLEANUP(fill_header(path, header, order, count, metadata, metadata_count));
+    TRY_CLEANUP(header_text(header, &text, &length));
     for (int i = 0; i < 8; i++)
         size[i] = (uint8_t)(length >> (8 * i));
     parts[0] = (struct file_part){size, sizeof size};
     parts[1] = (struct file_part){text, length};
     for (int i = 0; i < count; i++)
-        parts[i + 2] = (struct file_part){tensors[i].data, tensor_bytes(&tensors[i])};
+        parts[i + 2] = (struct file_part){order[i]->data, tensor_bytes(order[i])};
     status = file_replace(path, parts, count + 2);
 done:
     json_decref(header);
     free(text);
     free(parts);
+    free(order);
     return status;
 }
 
@@ -218,9 +243,14 @@ static enum status read_contents(struct safetensors *file, struct contents *cont
     contents->header =
         json_loadb(contents->file + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
     if (!json_is_object(contents->header))
-        return fail(STATUS_USAGE, "%s: the header is not a JSON object: %s", path, error.text);
-    return read_entries(path, file, contents->header, contents->file + 8 + length,
-                        size - 8 - (size_t)length);
+        return fail(STATUS_USAGE, "%s: the header is not a JSON object%s%s", path,
+                    contents->header == NULL ? ": " : "",
+                    contents->header == NULL ? error.text : "");
+    /* Other programs' headers may have any length: the data move down over its end, to a multiple
+     * of 8, and are aligned in memory. */
+    char *data = contents->file + 8 + length / 8 * 8;
+    memmove(data, data + length % 8, size - 8 - (size_t)length);
+    return read_entries(path, file, contents->header, data, size - 8 - (size_t)length);
 }
 
 enum status safetensors_read(struct safetensors *file, const char *path) {
@@ -260,17 +290,27 @@ const char *safetensors_metadata(const struct safetensors *file, const char *key
     return NULL;
 }
 
+/* "F32 [16, 1, 3, 3]" */
+static void describe(char *text, size_t room, enum tensor_type type, int rank,
+                     const int64_t *shape) {
+    int used = snprintf(text, room, "%s [", types[type].name);
+    for (int d = 0; d < rank; d++)
+        used += snprintf(text + used, room - (size_t)used, "%s%lld", d > 0 ? ", " : "",
+                         (long long)shape[d]);
+    snprintf(text + used, room - (size_t)used, "]");
+}
+
 enum status safetensors_copy(const struct safetensors *file, const char *path, const char *name,
                              enum tensor_type type, int rank, const int64_t *shape, void *into) {
     const struct named_tensor *tensor = safetensors_find(file, name);
     if (tensor == NULL)
         return fail(STATUS_USAGE, "%s: there is no tensor %s", path, name);
-    bool agrees = tensor->type == type && tensor->rank == rank;
-    for (int d = 0; agrees && d < rank; d++)
-        agrees = tensor->shape[d] == shape[d];
-    if (!agrees)
-        return fail(STATUS_USAGE, "%s: tensor %s has another type or shape than this network's",
-                    path, name);
+    char has[MOST_DESCRIPTION], wanted[MOST_DESCRIPTION];
+    describe(has, sizeof has, tensor->type, tensor->rank, tensor->shape);
+    describe(wanted, sizeof wanted, type, rank, shape);
+    if (strcmp(has, wanted) != 0)
+        return fail(STATUS_USAGE, "%s: tensor %s is %s, but %s is expected", path, name, has,
+                    wanted);
     memcpy(into, tensor->data, tensor_bytes(tensor));
     return STATUS_OK;
 }

@@ -22,7 +22,7 @@ struct metadata {
     const char *key, *value;
 };
 
-/* Replaces `path` atomically (file.h). */
+/* Replaces `path` atomically (file.h). Names and keys are UTF-8, each there once. */
 enum status safetensors_write(const char *path, const struct named_tensor *tensors, int count,
                               const struct metadata *metadata, int metadata_count);
 
