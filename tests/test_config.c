@@ -1,4 +1,5 @@
 #include "config/config.h"
+#include "support/memory.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -375,11 +376,15 @@ static void writing_and_reading_agree(void **state) {
     static const char *const files[] = {CONFIGS "fashion-mnist.yaml", CONFIGS "smoke.yaml",
                                         CONFIGS "imagenet-mobilenet-v3.yaml"};
     const char *settings[] = {
-        "out='a \"quoted\" \\ folder'", "train.learning_rate=0.1234567890123",
+        "out='a \"quoted\" \\ folder'",
+        "train.learning_rate=0.1234567890123",
         "search.budgets=[{metric: phone, command: './x.sh \"y\"', value: 12.5, deadline: 3}]",
-        "network.layers.1.width={same_as: stem}", "seed=18446744073709551615"};
+        "network.layers.1.width={same_as: stem}",
+        "network.layers.3.may_be_absent=no",
+        "network.layers.3.bypass=0",
+        "seed=18446744073709551615"};
     for (int i = 0; i < 3; i++)
-        for (int count = 0; count <= 5; count += 5) {
+        for (int count = 0; count <= 7; count += 7) {
             struct config config = good(files[i], settings, count);
             assert_int_equal(config_write(&config, path), STATUS_OK);
             char *first = read_whole(path);
@@ -401,6 +406,23 @@ static void writing_and_reading_agree(void **state) {
             config_release(&config);
             config_release(&again);
         }
+}
+
+/* Whichever allocation fails: a sentence, and nothing is leaked (the sanitizer looks). */
+static void every_failed_allocation_is_survived(void **state) {
+    (void)state;
+    enum status status = STATUS_FAILED;
+    for (long n = 1; status != STATUS_OK; n++) {
+        struct config config;
+        allocate_fail_at(n);
+        status = config_read(&config, CONFIGS "smoke.yaml",
+                             (const char *const[]){"supernet.epochs=3"}, 1);
+        allocate_fail_at(0);
+        assert_int_equal(status, failure()[0] == '\0' ? STATUS_OK : STATUS_FAILED);
+        assert_true(n < 10000 && (n > 100 || status != STATUS_OK));
+        failure_clear();
+        config_release(&config);
+    }
 }
 
 static void found_networks_survive_their_file(void **state) {
@@ -482,6 +504,7 @@ int main(void) {
         cmocka_unit_test(bad_budgets_are_named),
         cmocka_unit_test(settings_override_the_file),
         cmocka_unit_test(writing_and_reading_agree),
+        cmocka_unit_test(every_failed_allocation_is_survived),
         cmocka_unit_test(found_networks_survive_their_file),
         cmocka_unit_test(hashes_change_with_their_keys),
     };

@@ -259,6 +259,37 @@ static struct subnetwork any_subnetwork(const struct network *network, unsigned 
     return subnetwork_canonical(network, sub);
 }
 
+static void strides_round_pixels_up(void **state) {
+    (void)state;
+    struct network network;
+    everything(&network);
+    struct layer_shape shapes[MAX_LAYERS];
+    struct subnetwork largest = subnetwork_largest(&network);
+    network_shapes(&network, &largest, shapes);
+    assert_int_equal(shapes[1].out_height, 13);
+    assert_int_equal(shapes[2].in_width, 11);
+    assert_int_equal(shapes[2].out_height, 7);
+    assert_int_equal(shapes[2].out_width, 6);
+    assert_int_equal(shapes[5].out_height, 1);
+    network_release(&network);
+}
+
+/* Two ways to say that a block is absent extract the same network. */
+static void extraction_forgets_choices_of_absent_blocks(void **state) {
+    (void)state;
+    struct network network, one, other;
+    everything(&network);
+    struct subnetwork sub = subnetwork_smallest(&network), same = sub;
+    same.option[network.layers[1].kernel] = 1;
+    assert_int_equal(network_extract(&one, &network, &sub), STATUS_OK);
+    assert_int_equal(network_extract(&other, &network, &same), STATUS_OK);
+    for (int i = 0; i < network.choice_count; i++)
+        assert_int_equal(one.choices[i].options[0], other.choices[i].options[0]);
+    network_release(&one);
+    network_release(&other);
+    network_release(&network);
+}
+
 static void extraction_keeps_shapes_and_cost(void **state) {
     (void)state;
     struct network network, alone;
@@ -490,6 +521,8 @@ int main(void) {
         cmocka_unit_test(canonical_ignores_what_changes_nothing),
         cmocka_unit_test(squeeze_width_is_make_divisible),
         cmocka_unit_test(known_networks_count_right),
+        cmocka_unit_test(strides_round_pixels_up),
+        cmocka_unit_test(extraction_forgets_choices_of_absent_blocks),
         cmocka_unit_test(extraction_keeps_shapes_and_cost),
         cmocka_unit_test(extraction_takes_first_channels_and_centres),
         cmocka_unit_test(parameters_have_their_names),

@@ -13,7 +13,7 @@
 static void toy(struct network *network, bool may_be_absent) {
     network_begin(network, 8, 8, 1, 4);
     network_add(network, (struct layer){.name = "stem", .kind = LAYER_CONVOLUTION, .norm = true},
-                (struct dimensions){.width = OPTIONS(16, 14, 12, 10, 8), .kernel = OPTIONS(3)});
+                (struct dimensions){.width = OPTIONS(16, 14, 12, 10, 8, 6), .kernel = OPTIONS(3)});
     network_add(network, (struct layer){.name = "block", .kind = LAYER_BLOCK, .bypass = 16},
                 (struct dimensions){.width = OPTIONS(16, 12, 8, 4),
                                     .expand = OPTIONS(48, 40, 32, 24, 16, 8),
@@ -70,7 +70,7 @@ static void draws_depend_on_group_number_and_seed_only(void **state) {
     network_release(&network);
 }
 
-/* Cards of two choices with equal decks must not go together: over 600 draws of 5 x 6 pairs, each
+/* Cards of two choices with equal decks must not go together: over 720 draws of 6 x 6 pairs, each
  * pair is expected 20 times; 0 has a chance of e^-20. */
 static void choices_are_independent(void **state) {
     (void)state;
@@ -80,12 +80,12 @@ static void choices_are_independent(void **state) {
     int a = network.layers[0].width, b = network.layers[1].expand;
     for (int k = 0; k < 2; k++) {
         struct sampler sampler = {.seed = 11, .kind = kinds[k]};
-        int seen[5][6] = {{0}};
-        for (int group = 0; group < 600; group++) {
+        int seen[6][6] = {{0}};
+        for (int group = 0; group < 720; group++) {
             struct subnetwork sub = sampler_draw(&sampler, &network, group, 0);
             seen[sub.option[a]][sub.option[b]]++;
         }
-        for (int i = 0; i < 5; i++)
+        for (int i = 0; i < 6; i++)
             for (int j = 0; j < 6; j++)
                 assert_in_range(seen[i][j], 3, 60);
     }
