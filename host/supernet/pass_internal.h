@@ -1,7 +1,8 @@
 /* What a pass is made of; shared by the files of this folder only.
  *
- * build.c turns a network into a list of steps and cuts their buffers from one arena; pass.c runs
- * the list; profile.c times and counts it.
+ * build.c turns a network into a list of steps and cuts their buffers from one arena; pass.c cuts a
+ * batch into shards and holds parameters and statistics; run.c runs the list; profile.c times and
+ * counts it.
  */
 #ifndef TAPER_PASS_INTERNAL_H
 #define TAPER_PASS_INTERNAL_H
@@ -42,7 +43,8 @@ struct layer_widths {
     int *filters, *out, *expand, *squeeze, *kernel;
 };
 
-enum { MAX_SHARDS = 64 };
+/* A shard has at most one segment per group. */
+enum { MAX_SHARDS = 64, MAX_GROUPS = 1024 };
 
 /* A piece of the batch that one worker takes through an operation, or, where no statistics cross
  * pieces, through the whole pass. */
@@ -97,6 +99,9 @@ struct pass {
 
     struct profile *profile; /* NULL: off */
 };
+
+/* The statistics set last, into the batch-norms' rows. */
+enum status pass_apply_statistics(struct pass *pass);
 
 /* Multiplications of one image in a group. */
 double convolution_macs(const struct convolution *convolution, int group);

@@ -1,0 +1,301 @@
+/* Running a pass: all shards whole and independently, or together operation by operation. */
+#include "supernet/pass_internal.h"
+
+#include <string.h>
+
+/* One run of the pass. Segments are copied per shard, because a worker may put them elsewhere. */
+struct run {
+    struct pass *pass;
+    const struct pass_batch *batch;
+    bool batch_statistics, backward;
+    int step; /* where all shards are, when they go together */
+};
+
+/* A shard as one worker sees it. */
+struct work {
+    struct slice slice;
+    struct segment segments[MAX_GROUPS];
+    int worker;
+};
+
+static void place_shard(const struct run *run, int index, int worker, struct work *work) {
+    struct pass *pass = run->pass;
+    const struct shard *shard = &pass->shards[index];
+    int first = pass->worker_slots ? worker * pass->largest_shard : -1;
+    for (int i = 0; i < shard->segments; i++) {
+        work->segments[i] = pass->segments[shard->first_segment + i];
+        if (first >= 0) {
+            work->segments[i].first = first;
+            first += work->segments[i].images;
+        }
+    }
+    work->worker = worker;
+    work->slice = (struct slice){
+        .segments = work->segments,
+        .count = shard->segments,
+        .gradient = run->backward ? pass->gradients + index * pass->gradient_stride : NULL,
+        .scratch = pass->scratch[worker]};
+}
+
+/* Runs `call` and adds its time to the row of the step when somebody profiles. */
+#define TIMED(pass, worker, step, kind, call)                                                      \
+    do {                                                                                           \
+        double start_ = (pass)->profile ? profile_clock() : 0;                                     \
+        TRY(call);                                                                                 \
+        if ((pass)->profile)                                                                       \
+            profile_add(pass, worker, (step)*PROFILE_KINDS + (kind), profile_clock() - start_);    \
+    } while (0)
+
+static enum status call_forward(const struct pass *pass, const struct step *step,
+                                const struct slice *slice) {
+    const struct ops *ops = pass->ops;
+    switch (step->kind) {
+    case STEP_DENSE:
+        return ops->dense_forward(&step->convolution, slice);
+    case STEP_POINTWISE:
+        return ops->pointwise_forward(&step->convolution, slice);
+    case STEP_DEPTHWISE:
+        return ops->depthwise_forward(&step->convolution, slice);
+    case STEP_SQUEEZE_EXCITE:
+        return ops->squeeze_excite_forward(&step->squeeze_excite, slice);
+    case STEP_COMBINE:
+        return ops->combine_forward(&step->combine, slice);
+    case STEP_POOL:
+        return ops->pool_mean_forward(&step->pool, slice);
+    }
+    __builtin_unreachable();
+}
+
+static enum status call_backward(const struct pass *pass, const struct step *step,
+                                 const struct slice *slice) {
+    const struct ops *ops = pass->ops;
+    switch (step->kind) {
+    case STEP_DENSE:
+        return ops->dense_backward(&step->convolution, slice);
+    case STEP_POINTWISE:
+        return ops->pointwise_backward(&step->convolution, slice);
+    case STEP_DEPTHWISE:
+        return ops->depthwise_backward(&step->convolution, slice);
+    case STEP_SQUEEZE_EXCITE:
+        return ops->squeeze_excite_backward(&step->squeeze_excite, slice);
+    case STEP_COMBINE:
+        return ops->combine_backward(&step->combine, slice);
+    case STEP_POOL:
+        return ops->pool_mean_backward(&step->pool, slice);
+    }
+    __builtin_unreachable();
+}
+
+static enum status step_forward(struct pass *pass, int index, const struct work *work) {
+    TIMED(pass, work->worker, index, PROFILE_FORWARD,
+          call_forward(pass, &pass->steps[index], &work->slice));
+    return STATUS_OK;
+}
+
+static enum status step_backward(struct pass *pass, int index, const struct work *work) {
+    TIMED(pass, work->worker, index, PROFILE_BACKWARD,
+          call_backward(pass, &pass->steps[index], &work->slice));
+    return STATUS_OK;
+}
+
+/* The batch-norm behind a convolution, once all segments of its domains have left their partials.
+ */
+static enum status norm_forward(struct pass *pass, int index, const struct slice *slice,
+                                int worker) {
+    const struct step *step = &pass->steps[index];
+    if (!step_is_convolution(step) || step->convolution.norm == NULL)
+        return STATUS_OK;
+    TIMED(pass, worker, index, PROFILE_NORM_FORWARD,
+          pass->ops->batch_norm_forward(step->convolution.norm, &step->convolution.output, slice));
+    return STATUS_OK;
+}
+
+static enum status norm_backward(struct pass *pass, int index, const struct slice *slice,
+                                 int worker) {
+    const struct step *step = &pass->steps[index];
+    if (!step_is_convolution(step) || step->convolution.norm == NULL)
+        return STATUS_OK;
+    TIMED(pass, worker, index, PROFILE_NORM_BACKWARD,
+          pass->ops->batch_norm_backward(step->convolution.norm, &step->convolution.output, slice));
+    return STATUS_OK;
+}
+
+/* Pictures in, and this shard's gradients to zero. */
+static enum status shard_begin(const struct run *run, const struct work *work) {
+    struct pass *pass = run->pass;
+    if (work->slice.gradient)
+        memset(work->slice.gradient, 0, pass->parameters.size * sizeof(real));
+    struct normalise_pictures pictures = pass->pictures;
+    pictures.pictures = run->batch->pictures;
+    return pass->ops->normalise_pictures(&pictures, &work->slice);
+}
+
+/* Logits out, and the loss. */
+static enum status shard_loss(const struct run *run, const struct work *work) {
+    struct pass *pass = run->pass;
+    const struct pass_batch *batch = run->batch;
+    const struct tensor *logits = pass->logits.tensor;
+    size_t classes = pass->network->classes;
+    for (int i = 0; i < work->slice.count; i++) {
+        const struct segment *segment = &work->slice.segments[i];
+        for (int image = 0; image < segment->images; image++)
+            memcpy(pass->logit_rows + (segment->picture + image) * classes,
+                   tensor_image(logits, segment, image), classes * sizeof(real));
+    }
+    if (batch->labels == NULL)
+        return STATUS_OK;
+    struct loss loss = {.logits = logits,
+                        .gradient = run->backward ? pass->logits.gradient : NULL,
+                        .labels = batch->labels,
+                        .weights = batch->weights,
+                        .teacher = batch->teacher,
+                        .smoothing = batch->smoothing,
+                        .teacher_weight = batch->teacher ? batch->teacher_weight : 0,
+                        .temperature = batch->temperature,
+                        .scale = (real)1 / pass->images,
+                        .losses = pass->losses,
+                        .correct = pass->hits};
+    return pass->ops->loss_forward_backward(&loss, &work->slice);
+}
+
+static enum status run_whole_shard(const struct run *run, const struct work *work) {
+    struct pass *pass = run->pass;
+    TRY(shard_begin(run, work));
+    for (int step = 0; step < pass->step_count; step++) {
+        TRY(step_forward(pass, step, work));
+        if (run->batch_statistics)
+            TRY(norm_forward(pass, step, &work->slice, work->worker));
+    }
+    TRY(shard_loss(run, work));
+    for (int step = pass->step_count - 1; run->backward && step >= 0; step--) {
+        TRY(norm_backward(pass, step, &work->slice, work->worker));
+        TRY(step_backward(pass, step, work));
+    }
+    return STATUS_OK;
+}
+
+/* Pieces of work for the pool: what is done to one shard. */
+enum phase { PHASE_WHOLE, PHASE_BEGIN, PHASE_FORWARD, PHASE_LOSS, PHASE_BACKWARD };
+
+struct phase_work {
+    const struct run *run;
+    enum phase phase;
+    int step;
+};
+
+static void phase_piece(void *context, int piece, int worker) {
+    const struct phase_work *phase = context;
+    const struct run *run = phase->run;
+    struct pass *pass = run->pass;
+    int shard = pass->order[piece];
+    struct work work;
+    place_shard(run, shard, worker, &work);
+    enum status status = STATUS_OK;
+    switch (phase->phase) {
+    case PHASE_WHOLE:
+        status = run_whole_shard(run, &work);
+        break;
+    case PHASE_BEGIN:
+        status = shard_begin(run, &work);
+        break;
+    case PHASE_FORWARD:
+        status = step_forward(pass, phase->step, &work);
+        break;
+    case PHASE_LOSS:
+        status = shard_loss(run, &work);
+        break;
+    case PHASE_BACKWARD:
+        status = step_backward(pass, phase->step, &work);
+        break;
+    }
+    pass->shard_status[shard] = status;
+}
+
+static enum status run_phase(const struct run *run, enum phase phase, int step) {
+    struct pass *pass = run->pass;
+    struct phase_work work = {.run = run, .phase = phase, .step = step};
+    pool_run(pass->pool, pass->shard_count, phase_piece, &work);
+    for (int shard = 0; shard < pass->shard_count; shard++)
+        if (pass->shard_status[shard] != STATUS_OK)
+            return fail(pass->shard_status[shard], "%s: an operation of the pass failed",
+                        pass->ops->name);
+    return STATUS_OK;
+}
+
+/* All shards operation by operation: statistics need all of them before anyone goes on. */
+static enum status run_together(const struct run *run) {
+    struct pass *pass = run->pass;
+    struct slice all = {.segments = pass->segments,
+                        .count = pass->segment_count,
+                        .gradient = pass->gradients, /* of shard 0 */
+                        .scratch = pass->scratch[0]};
+    TRY(run_phase(run, PHASE_BEGIN, 0));
+    for (int step = 0; step < pass->step_count; step++) {
+        TRY(run_phase(run, PHASE_FORWARD, step));
+        TRY(norm_forward(pass, step, &all, 0));
+    }
+    TRY(run_phase(run, PHASE_LOSS, 0));
+    for (int step = pass->step_count - 1; run->backward && step >= 0; step--) {
+        TRY(norm_backward(pass, step, &all, 0));
+        TRY(run_phase(run, PHASE_BACKWARD, step));
+    }
+    return STATUS_OK;
+}
+
+static enum status run_pass(struct pass *pass, const struct run *run, struct pass_result *result) {
+    enum norm_mode mode = pass->options.shared_norm ? NORM_SHARED : NORM_PER_GROUP;
+    for (int i = 0; i < pass->norm_count; i++)
+        pass->norms[i].mode = run->batch_statistics ? mode : NORM_FIXED;
+    if (run->batch_statistics)
+        pass->given_applied = false; /* the rows will hold the batch's */
+    else if (!pass->given_applied)
+        TRY(pass_apply_statistics(pass));
+    bool independent = pass->whole_groups || !run->batch_statistics;
+    int threads = pass_threads(pass);
+    pass->worker_slots = independent && threads * pass->largest_shard <= pass->slots;
+    TRY(independent ? run_phase(run, PHASE_WHOLE, 0) : run_together(run));
+    *result = (struct pass_result){.losses = pass->losses, .hits = pass->hits};
+    if (run->batch->labels == NULL)
+        return STATUS_OK;
+    for (int image = 0; image < pass->images; image++) {
+        double weight = run->batch->weights ? run->batch->weights[image] : 1;
+        result->loss += weight * pass->losses[image] / pass->images;
+        result->correct += pass->hits[image];
+    }
+    return STATUS_OK;
+}
+
+enum status pass_forward(struct pass *pass, const struct pass_batch *batch,
+                         enum statistics_source source, struct pass_result *result) {
+    struct run run = {.pass = pass, .batch = batch, .batch_statistics = source == STATISTICS_BATCH};
+    return run_pass(pass, &run, result);
+}
+
+enum { ADD_CHUNK = 1 << 13 };
+
+struct addition {
+    struct pass *pass;
+    real *gradient;
+};
+
+static void add_chunk(void *context, int piece, int worker) {
+    (void)worker;
+    const struct addition *addition = context;
+    const struct pass *pass = addition->pass;
+    size_t first = (size_t)piece * ADD_CHUNK, count = pass->parameters.size - first;
+    const real *terms[MAX_SHARDS];
+    for (int shard = 0; shard < pass->shard_count; shard++)
+        terms[shard] = pass->gradients + shard * pass->gradient_stride + first;
+    pass->ops->add(addition->gradient + first, terms, pass->shard_count,
+                   count < ADD_CHUNK ? count : ADD_CHUNK);
+}
+
+enum status pass_forward_backward(struct pass *pass, const struct pass_batch *batch, real *gradient,
+                                  struct pass_result *result) {
+    struct run run = {.pass = pass, .batch = batch, .batch_statistics = true, .backward = true};
+    TRY(run_pass(pass, &run, result));
+    struct addition addition = {.pass = pass, .gradient = gradient};
+    int chunks = (int)((pass->parameters.size + ADD_CHUNK - 1) / ADD_CHUNK);
+    pool_run(pass->pool, chunks, add_chunk, &addition);
+    return STATUS_OK;
+}
