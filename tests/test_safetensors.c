@@ -118,9 +118,9 @@ static const struct malformed {
     size_t data_size;
 } malformed[] = {
     /* the frame */
-    {"does not fit the file", "{" A "}", 1000, 8},
-    {"does not fit the file", "{" A "}", INT64_MAX, 8},
-    {"does not fit the file", "{" A "}", 17 << 20, 8},
+    {"does not fit into the file", "{" A "}", 1000, 8},
+    {"does not fit into the file", "{" A "}", INT64_MAX, 8},
+    {"does not fit into the file", "{" A "}", 17 << 20, 8},
     {"is not a JSON object: ", "{" A "}", 10, 8},
     {"is not a JSON object: ", "{" A, -1, 8},
     {"is not a JSON object: ", "", -1, 0},
@@ -182,6 +182,26 @@ static void malformed_files_are_refused(void **state) {
         assert_refused(write_file(row->header, row->length, row->data_size), row->sentence);
     }
     assert_refused(test_path("none"), "cannot open");
+}
+
+static void headers_are_at_most_16_mb(void **state) {
+    (void)state;
+    for (size_t length = (size_t)16 << 20; length <= (size_t)16 << 20 | 1; length++) {
+        struct safetensors file;
+        char *whole = calloc(8 + length, 1);
+        whole[3] = (char)(length >> 24);
+        whole[0] = (char)length;
+        memset(whole + 8, ' ', length);
+        memcpy(whole + 8, "{}", 2);
+        const char *path = test_write("large.safetensors", whole, 8 + length);
+        free(whole);
+        if (length > (size_t)16 << 20) {
+            assert_refused(path, "a header of 16777217 bytes");
+        } else {
+            assert_int_equal(safetensors_read(&file, path), STATUS_OK);
+            safetensors_release(&file);
+        }
+    }
 }
 
 /* Wherever a file is cut, it is refused; nothing outside of it is read (the sanitizer sees that).
@@ -290,6 +310,7 @@ int main(void) {
         cmocka_unit_test_setup(written_files_are_read_again, fresh_folder),
         cmocka_unit_test_setup(files_laid_out_by_hand_are_understood, fresh_folder),
         cmocka_unit_test_setup(malformed_files_are_refused, fresh_folder),
+        cmocka_unit_test_setup(headers_are_at_most_16_mb, fresh_folder),
         cmocka_unit_test_setup(cut_files_are_refused, fresh_folder),
         cmocka_unit_test_setup(copies_are_checked, fresh_folder),
         cmocka_unit_test_setup(what_could_not_be_read_again_is_not_written, fresh_folder),

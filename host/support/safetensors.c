@@ -237,8 +237,10 @@ static enum status read_contents(struct safetensors *file, struct contents *cont
     for (int i = 0; i < 8; i++)
         length |= (uint64_t)(uint8_t)contents->file[i] << (8 * i);
     if (length > MOST_HEADER || length > size - 8)
-        return fail(STATUS_USAGE, "%s: a header of %llu bytes does not fit the file of %zu", path,
-                    (unsigned long long)length, size);
+        return fail(STATUS_USAGE,
+                    "%s: a header of %llu bytes does not fit into the file of %zu bytes, or is "
+                    "longer than %d",
+                    path, (unsigned long long)length, size, MOST_HEADER);
     json_error_t error;
     contents->header =
         json_loadb(contents->file + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
