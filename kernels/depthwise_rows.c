@@ -75,17 +75,38 @@ void depthwise_plan(struct depthwise_shape *shape) {
         CASE(N, 8, statement)                                                                      \
     }
 
+/* Loops over the registers of a block must vanish, whatever the compiler thinks of their size.
+ * Sanitizers check every access and so compile unrolled loops for minutes: there they stay loops.
+ */
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+#define UNROLL
+#elif defined __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 64")
+#endif
+
 enum { BLOCK_MOST = 16, TAP_ROWS_MOST = 3 };
 
+/* A value that is used several times: GCC would read it from memory at each use, and loads, not
+ * multiply-adds, would be the limit. */
+INLINE vec load_once(const real *at) {
+    vec value = vec_load(at);
+#ifdef __x86_64__
+    __asm__("" : "+v"(value));
+#endif
+    return value;
+}
+
 INLINE void load_taps(const int K, vec *weight, const real *taps, int ld) {
-#pragma GCC unroll 64
+    UNROLL
     for (int kx = 0; kx < K; kx++)
         weight[kx] = vec_load(taps + kx * ld);
 }
 
 /* The last block of a row may have fewer pixels than were computed. */
 INLINE void store_block(const int N, real *out, int ld, const vec *sum, int valid) {
-#pragma GCC unroll 64
+    UNROLL
     for (int i = 0; i < N; i++)
         if (i < valid)
             vec_store(out + (size_t)i * ld, sum[i]);
@@ -98,10 +119,10 @@ INLINE void forward_block(const int K, const int S, const int N, vec *sum, int c
         vec weight[DEPTHWISE_KERNEL_MOST];
         load_taps(K, weight, pairs->taps[pair] + c, pairs->ld_tap);
         const real *row = pairs->row[pair] + (size_t)x * S * ld + c;
-#pragma GCC unroll 64
-        for (int j = 0; j < (N - 1) * S + K; j++) {
-            vec input = vec_load(row + (size_t)j * ld);
-#pragma GCC unroll 64
+        UNROLL
+        for (int j = 0; j < (N - 1) * S + K; j++, row += ld) {
+            vec input = load_once(row);
+            UNROLL
             for (int i = 0; i < N; i++) {
                 int kx = j - S * i;
                 if (kx >= 0 && kx < K)
@@ -116,7 +137,7 @@ INLINE void forward_row(const int K, const int S, const int N, real *out, int ld
     for (int c = 0; c < shape->kept; c += LANES) {
         for (int x = 0; x < shape->out_width; x += N) {
             vec sum[BLOCK_MOST];
-#pragma GCC unroll 64
+            UNROLL
             for (int i = 0; i < N; i++)
                 sum[i] = vec_splat(0);
             forward_block(K, S, N, sum, c, x, shape->ld, pairs);
@@ -142,10 +163,10 @@ INLINE void gradient_block(const int K, const int S, const int N, vec *sum, int 
         vec weight[DEPTHWISE_KERNEL_MOST];
         load_taps(K, weight, pairs->taps[pair] + c, pairs->ld_tap);
         const real *row = pairs->row[pair] + (size_t)(x / S) * ld + c;
-#pragma GCC unroll 64
-        for (int j = 0; j < pixels; j++) {
-            vec dz = vec_load(row + (size_t)j * ld);
-#pragma GCC unroll 64
+        UNROLL
+        for (int j = 0; j < pixels; j++, row += ld) {
+            vec dz = load_once(row);
+            UNROLL
             for (int i = 0; i < N; i++) {
                 int kx = i + padding - S * (j - left);
                 if (kx >= 0 && kx < K)
@@ -160,7 +181,7 @@ INLINE void gradient_row(const int K, const int S, const int N, real *out,
     for (int c = 0; c < shape->kept; c += LANES)
         for (int x = 0; x < shape->width; x += N) {
             vec sum[BLOCK_MOST];
-#pragma GCC unroll 64
+            UNROLL
             for (int i = 0; i < N; i++)
                 sum[i] = vec_splat(0);
             gradient_block(K, S, N, sum, c, x, shape->ld, pairs);
@@ -184,16 +205,16 @@ INLINE void weight_row(const int K, const int S, const int N, const int R,
     size_t ld = shape->ld;
     for (int x = 0; x < shape->out_width; x += N) {
         vec gradient[BLOCK_MOST];
-#pragma GCC unroll 64
+        UNROLL
         for (int i = 0; i < N; i++)
             gradient[i] = vec_load(dz + (size_t)(x + i) * ld);
-#pragma GCC unroll 64
+        UNROLL
         for (int r = 0; r < R; r++) {
             const real *row = input[r] + (size_t)x * S * ld;
-#pragma GCC unroll 64
-            for (int j = 0; j < (N - 1) * S + K; j++) {
-                vec pixel = vec_load(row + (size_t)j * ld);
-#pragma GCC unroll 64
+            UNROLL
+            for (int j = 0; j < (N - 1) * S + K; j++, row += ld) {
+                vec pixel = vec_load(row);
+                UNROLL
                 for (int i = 0; i < N; i++) {
                     int kx = j - S * i;
                     if (kx >= 0 && kx < K)
@@ -215,24 +236,24 @@ INLINE void weight_taps(const int K, const int S, const int N, const int R, int 
     for (int c = 0; c < shape->kept; c += LANES) {
         real *into = sums + (size_t)first_tap * K * shape->ld + c;
         vec sum[TAP_ROWS_MOST][DEPTHWISE_KERNEL_MOST];
-#pragma GCC unroll 64
+        UNROLL
         for (int r = 0; r < R; r++) {
-#pragma GCC unroll 64
+            UNROLL
             for (int kx = 0; kx < K; kx++)
                 sum[r][kx] = vec_splat(0);
         }
         for (int y = 0; y < shape->out_height; y++) {
             const real *rows[TAP_ROWS_MOST];
-#pragma GCC unroll 64
+            UNROLL
             for (int r = 0; r < R; r++) {
                 int at = y * S + first_tap + r - K / 2;
                 rows[r] = (at >= 0 && at < shape->height ? input + at * input_row : zeros) + c;
             }
             weight_row(K, S, N, R, sum, shape, rows, dz + y * output_row + c);
         }
-#pragma GCC unroll 64
+        UNROLL
         for (int r = 0; r < R; r++) {
-#pragma GCC unroll 64
+            UNROLL
             for (int kx = 0; kx < K; kx++) {
                 real *at = into + (size_t)(r * K + kx) * shape->ld;
                 vec_store(at, vec_load(at) + sum[r][kx]);
