@@ -5,6 +5,7 @@
 #include "support_pictures.h"
 #include "support_tiny.h"
 
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -134,10 +135,37 @@ static void score_has_no_memory(void **state) {
     end(&fixture);
 }
 
+/* 101 images make batches of 50 and 51: the statistics are the weighted mean of theirs. */
+static void calibration_weighs_images(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    struct evaluator *evaluator = fixture.scorer.evaluator;
+    size_t size = evaluator_statistics(evaluator)->size;
+    real *values[3];
+    const struct image_set sets[3] = {{&fixture.pictures, fixture.indices, 101},
+                                      {&fixture.pictures, fixture.indices, 50},
+                                      {&fixture.pictures, fixture.indices + 50, 51}};
+    struct subnetwork sub = subnetwork_largest(&fixture.network);
+    for (int i = 0; i < 3; i++) {
+        values[i] = calloc(size + READ_SLACK, sizeof(real));
+        assert_int_equal(evaluator_calibrate(evaluator, &sub, &sets[i], values[i]), STATUS_OK);
+    }
+    for (size_t i = 0; i < size; i++) {
+        double expected = (50 * (double)values[1][i] + 51 * (double)values[2][i]) / 101;
+        /* one rounding to float */
+        assert_true(fabs((double)values[0][i] - expected) <= 1e-6 * (1 + fabs(expected)));
+    }
+    for (int i = 0; i < 3; i++)
+        free(values[i]);
+    end(&fixture);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(score_is_the_extractions_accuracy),
         cmocka_unit_test(score_has_no_memory),
+        cmocka_unit_test(calibration_weighs_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

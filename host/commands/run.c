@@ -15,7 +15,7 @@ static enum status execute(int argc, char **argv) {
     struct options options;
     struct run run;
     TRY(options_parse(&options, OPTIONS_SUPERNET, command_run.summary, argc, argv));
-    TRY(steps_open(&run, &options));
+    TRY(steps_begin(&run, &options));
     enum status status = all_steps(&run, &options);
     run_close(&run);
     return status;

@@ -11,7 +11,7 @@
 static enum status prepare(struct run *run, const struct options *options) {
     char path[RUN_PATH];
     bool done;
-    TRY(supernet_is_done(run, &done)); /* a folder of other keys stays as it is */
+    TRY(supernet_is_done(run, &done));
     if (options->supernet)
         TRY(supernet_adopt(run, options->supernet));
     TRY(config_write(&run->config, run_path(run, "config.yaml", path)));
@@ -24,6 +24,11 @@ enum status steps_open(struct run *run, const struct options *options) {
     TRY(options_read_config(options, &config));
     TRY(run_open(run, &config));
     interrupt_catch();
+    return STATUS_OK;
+}
+
+enum status steps_begin(struct run *run, const struct options *options) {
+    TRY(steps_open(run, options));
     enum status status = prepare(run, options);
     if (status != STATUS_OK)
         run_close(run);

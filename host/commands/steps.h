@@ -6,9 +6,12 @@
 #include "commands/options.h"
 #include "training/run.h"
 
-/* Reads the configuration, opens and locks the folder, catches Ctrl-C, takes over a --supernet and
- * writes config.yaml. */
+/* Reads the configuration, opens and locks the folder, catches Ctrl-C. */
 enum status steps_open(struct run *run, const struct options *options);
+
+/* The same for commands that make results: takes over a --supernet and writes config.yaml. A folder
+ * whose super-network is of other keys is left as it is, with an error. */
+enum status steps_begin(struct run *run, const struct options *options);
 
 /* "found", or "found-N" for a point of the trade-off curve. */
 const char *steps_name(const struct options *options, char name[32]);

@@ -6,7 +6,7 @@ static enum status execute(int argc, char **argv) {
     struct options options;
     struct run run;
     TRY(options_parse(&options, OPTIONS_POINT, command_train.summary, argc, argv));
-    TRY(steps_open(&run, &options));
+    TRY(steps_begin(&run, &options));
     enum status status = steps_train(&run, &options);
     run_close(&run);
     return status;
