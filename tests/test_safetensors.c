@@ -186,7 +186,8 @@ static void malformed_files_are_refused(void **state) {
 
 static void headers_are_at_most_16_mb(void **state) {
     (void)state;
-    for (size_t length = (size_t)16 << 20; length <= (size_t)16 << 20 | 1; length++) {
+    size_t most = (size_t)16 << 20;
+    for (size_t length = most; length <= most + 1; length++) {
         struct safetensors file;
         char *whole = calloc(8 + length, 1);
         whole[3] = (char)(length >> 24);
@@ -195,7 +196,7 @@ static void headers_are_at_most_16_mb(void **state) {
         memcpy(whole + 8, "{}", 2);
         const char *path = test_write("large.safetensors", whole, 8 + length);
         free(whole);
-        if (length > (size_t)16 << 20) {
+        if (length > most) {
             assert_refused(path, "a header of 16777217 bytes");
         } else {
             assert_int_equal(safetensors_read(&file, path), STATUS_OK);
