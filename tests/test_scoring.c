@@ -135,6 +135,30 @@ static void score_has_no_memory(void **state) {
     end(&fixture);
 }
 
+/* One picture again and again: the statistics do not depend on how often. */
+static void calibration_is_a_mean(void **state) {
+    (void)state;
+    struct fixture fixture;
+    begin(&fixture);
+    struct evaluator *evaluator = fixture.scorer.evaluator;
+    size_t size = evaluator_statistics(evaluator)->size;
+    int same[101] = {0};
+    real *values[2];
+    struct subnetwork sub = subnetwork_largest(&fixture.network);
+    for (int i = 0; i < 2; i++) {
+        const struct image_set set = {&fixture.pictures, same, i ? 101 : 50};
+        values[i] = calloc(size + READ_SLACK, sizeof(real));
+        assert_int_equal(evaluator_calibrate(evaluator, &sub, &set, values[i]), STATUS_OK);
+    }
+    /* sums over 50 and 51 equal terms, made in float */
+    for (size_t i = 0; i < size; i++)
+        assert_true(fabs((double)values[1][i] - (double)values[0][i]) <=
+                    1e-4 * (1e-2 + fabs((double)values[0][i])));
+    free(values[0]);
+    free(values[1]);
+    end(&fixture);
+}
+
 /* 101 images make batches of 50 and 51: the statistics are the weighted mean of theirs. */
 static void calibration_weighs_images(void **state) {
     (void)state;
@@ -165,6 +189,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(score_is_the_extractions_accuracy),
         cmocka_unit_test(score_has_no_memory),
+        cmocka_unit_test(calibration_is_a_mean),
         cmocka_unit_test(calibration_weighs_images),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

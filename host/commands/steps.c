@@ -1,6 +1,6 @@
 #include "commands/steps.h"
 #include "report/format.h"
-#include "search/run_search.h"
+#include "search/found.h"
 #include "support/interrupt.h"
 #include "training/train_found.h"
 #include "training/train_supernet.h"

@@ -7,15 +7,8 @@
 /* Says what is wrong with the budgets before hours go into a super-network. */
 enum status search_check(struct run *run);
 
-/* Leaves search.jsonl and found.yaml; does nothing when found.yaml is done. Takes up the samples of
- * an interrupted search. */
+/* Leaves search.jsonl and found.yaml (found.h); does nothing when found.yaml is done. Takes up the
+ * samples of an interrupted search. */
 enum status run_search(struct run *run);
-
-/* Writes point N (from 0: the initial network, or random search's first sample) of the finished
- * search's trade-off curve as found-N.yaml. */
-enum status search_point(struct run *run, int point);
-
-/* Fails unless found.yaml is of this configuration. */
-enum status search_must_be_done(const struct run *run);
 
 #endif

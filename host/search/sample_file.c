@@ -28,9 +28,11 @@ static enum status set_aside(const char *path) {
     return STATUS_OK;
 }
 
-static enum status take_up(const char *path, const struct search_space *space, const char *hash,
-                           struct sample **samples, int *count) {
+enum status samples_read(const char *path, const struct search_space *space, const char *hash,
+                         struct sample **samples, int *count) {
     json_t *lines;
+    *samples = NULL;
+    *count = 0;
     TRY(json_lines_read(path, &lines));
     enum status status = STATUS_OK;
     if (json_array_size(lines) > 0) {
@@ -43,23 +45,54 @@ static enum status take_up(const char *path, const struct search_space *space, c
     return status == STATUS_OK ? status : fail_in(status, "%s", path);
 }
 
-enum status sample_file_open(struct sample_file *file, const char *path,
-                             const struct search_space *space, const char *hash,
-                             struct sample **samples, int *count) {
-    *file = (struct sample_file){.lines.file = -1, .space = space};
+/* Scores of the same search only: numbers begin anew in another one. */
+static enum status take_up_scores(struct sample_file *file, const char *path) {
+    json_t *lines;
+    TRY(json_lines_read(path, &lines));
+    file->known = json_object();
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        const json_t *line = json_array_get(lines, i);
+        const char *hash = json_string_value(json_object_get(line, "config_hash"));
+        const char *number = json_string_value(json_object_get(line, "number"));
+        if (hash && number && strcmp(hash, file->hash) == 0)
+            json_object_set(file->known, number, json_object_get(line, "score"));
+    }
+    json_decref(lines);
+    return json_lines_open(&file->scores, path);
+}
+
+enum status sample_file_open(struct sample_file *file, const char *path, const char *scores_path,
+                             const struct search_space *space, const char *hash) {
+    *file = (struct sample_file){.lines.file = -1, .scores.file = -1, .space = space};
     snprintf(file->hash, sizeof file->hash, "%s", hash);
-    *samples = NULL;
-    *count = 0;
-    TRY(take_up(path, space, hash, samples, count));
+    TRY(take_up_scores(file, scores_path));
     return json_lines_open(&file->lines, path);
 }
 
 void sample_file_close(struct sample_file *file) {
     json_lines_close(&file->lines);
+    json_lines_close(&file->scores);
+    json_decref(file->known);
+    file->known = NULL;
 }
 
 enum status sample_file_keep(struct sample_file *file, int count) {
     return json_lines_keep(&file->lines, (size_t)count);
+}
+
+bool sample_file_score(const struct sample_file *file, struct sample *sample) {
+    char number[16];
+    snprintf(number, sizeof number, "%d", sample->number);
+    const json_t *score = json_object_get(file->known, number);
+    sample->score = json_number_value(score);
+    return json_is_number(score);
+}
+
+enum status sample_file_keep_score(struct sample_file *file, const struct sample *sample) {
+    char number[16];
+    snprintf(number, sizeof number, "%d", sample->number);
+    return json_lines_append(&file->scores, json_pack("{s:s, s:f, s:s}", "number", number, "score",
+                                                      sample->score, "config_hash", file->hash));
 }
 
 enum status sample_file_append(struct sample_file *file, const struct sample *samples, int count) {
@@ -68,5 +101,6 @@ enum status sample_file_append(struct sample_file *file, const struct sample *sa
         json_object_set_new(line, "config_hash", json_string(file->hash));
         TRY(json_lines_append(&file->lines, line));
     }
-    return json_lines_sync(&file->lines);
+    TRY(json_lines_sync(&file->lines));
+    return json_lines_keep(&file->scores, 0);
 }

@@ -1,0 +1,92 @@
+#include "search/found.h"
+#include "search/sample_file.h"
+#include "support/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_YAML_BYTES = 1 << 20 };
+
+/* The line of found.yaml that says which keys it belongs to. */
+static enum status hash_line(const struct run *run, char *line, size_t size) {
+    uint64_t hash;
+    char text[HASH_TEXT];
+    TRY(run_hash(run, STEP_SEARCH, &hash, text));
+    snprintf(line, size, "config_hash %s", text);
+    return STATUS_OK;
+}
+
+enum status search_is_done(const struct run *run, bool *done) {
+    char path[RUN_PATH], line[64], *text;
+    size_t size;
+    *done = false;
+    if (!file_exists(run_path(run, "found.yaml", path)))
+        return STATUS_OK;
+    TRY(hash_line(run, line, sizeof line));
+    TRY(file_read(path, MOST_YAML_BYTES, &text, &size));
+    *done = strstr(text, line) != NULL;
+    free(text);
+    return STATUS_OK;
+}
+
+enum status search_must_be_done(const struct run *run) {
+    bool done;
+    TRY(search_is_done(run, &done));
+    if (!done)
+        return fail(STATUS_USAGE,
+                    "%s has no search with these keys yet; search with `taper search`",
+                    run->folder);
+    return STATUS_OK;
+}
+
+enum status found_write(const struct run *run, const struct search_space *space,
+                        const struct sample *sample, const char *name) {
+    char path[RUN_PATH], line[64], metrics[256], head[512];
+    TRY(hash_line(run, line, sizeof line));
+    space_describe(space, sample, metrics, sizeof metrics);
+    snprintf(head, sizeof head,
+             "found by taper: sample %d of search.jsonl\n%s\n%.2f %% of the hold-out images right "
+             "with the super-network's weights\n%s",
+             sample->number, metrics, 100 * sample->score, line);
+    struct network alone;
+    TRY(network_extract(&alone, space->network, &sample->sub));
+    enum status status = network_write(&alone, run_path(run, name, path), head);
+    network_release(&alone);
+    return status;
+}
+
+static enum status write_point(const struct run *run, const struct search_space *space,
+                               const struct sample *samples, int count, int point) {
+    char name[64];
+    int points = 0;
+    for (int i = 0; i < count; i++) {
+        if (!samples[i].chosen)
+            continue;
+        if (points++ < point)
+            continue;
+        snprintf(name, sizeof name, "found-%d.yaml", point);
+        return found_write(run, space, &samples[i], name);
+    }
+    return fail(STATUS_USAGE, "--point %d: the trade-off curve has the points 0 to %d", point,
+                points - 1);
+}
+
+enum status search_point(struct run *run, int point) {
+    char path[RUN_PATH], hash_text[HASH_TEXT];
+    uint64_t hash;
+    struct search_space space = {0};
+    struct sample *samples = NULL;
+    int count;
+    enum status status;
+    TRY(search_must_be_done(run));
+    TRY(run_hash(run, STEP_SEARCH, &hash, hash_text));
+    TRY_CLEANUP(space_create(&space, run));
+    TRY_CLEANUP(
+        samples_read(run_path(run, "search.jsonl", path), &space, hash_text, &samples, &count));
+    TRY_CLEANUP(write_point(run, &space, samples, count, point));
+done:
+    free(samples);
+    space_release(&space);
+    return status;
+}

@@ -1,0 +1,19 @@
+/* found.yaml, the result of a search, and found-N.yaml, other points of its trade-off curve. */
+#ifndef TAPER_FOUND_H
+#define TAPER_FOUND_H
+
+#include "search/space.h"
+
+/* Is there a found.yaml of this configuration? */
+enum status search_is_done(const struct run *run, bool *done);
+enum status search_must_be_done(const struct run *run);
+
+/* Writes the sample's stand-alone network as NAME of the run folder. */
+enum status found_write(const struct run *run, const struct search_space *space,
+                        const struct sample *sample, const char *name);
+
+/* Writes point N (from 0: the initial network, or random search's first sample) of the finished
+ * search's trade-off curve as found-N.yaml. */
+enum status search_point(struct run *run, int point);
+
+#endif
