@@ -330,6 +330,13 @@ static void absent_and_fixed(void **state) {
 
     struct depthwise_case test;
     case_create(&test, &options, 0);
+    test.output_norm.row_count[1] = test.input_norm.row_count[1] = 7; /* of an earlier batch */
+    run(&test);
+    assert_true(test.output_norm.row_count[1] == 0);
+    assert_true(test.input_norm.row_count[1] == 0);
+    case_release(&test);
+
+    case_create(&test, &options, 0);
     test.output_norm.mode = NORM_FIXED;
     test.input_norm.mode = NORM_FIXED;
     test.convolution.input.gradient = NULL;
