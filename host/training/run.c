@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
@@ -53,9 +54,21 @@ struct pass_options run_pass_options(const struct config *config) {
     return options;
 }
 
+/* What a killed process was about to rename. The lock says that it does not live any more. */
+static void remove_temporary_files(const struct run *run) {
+    char pattern[RUN_PATH];
+    glob_t found;
+    if (glob(run_path(run, "*.tmp", pattern), 0, NULL, &found) != 0)
+        return;
+    for (size_t i = 0; i < found.gl_pathc; i++)
+        unlink(found.gl_pathv[i]);
+    globfree(&found);
+}
+
 static enum status open_parts(struct run *run) {
     char path[RUN_PATH];
     TRY(lock_folder(run));
+    remove_temporary_files(run);
     TRY(log_open(&run->log, run_path(run, "log.jsonl", path)));
     TRY(times_open(&run->times, run_path(run, "times.json", path)));
     return pool_create(&run->pool, run_threads(&run->config));
