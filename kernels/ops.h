@@ -48,9 +48,10 @@ struct convolution {
  * pool: x is twice as high and wide (rounded up); x[i] is the mean of the 2x2 pixels that exist.
  * backward: main.gradient = dy with the activation's derivative, and its sums into norm->partial
  * (main.gradient may be the same tensor as output_gradient: with no activation only the sums are
- * made); shortcut.gradient[i] = dy[i] where x[i] was used, else 0, SET for all C channels. */
+ * made); shortcut.gradient[i] = dy[i] where x[i] was used, else 0, SET for all C channels (added to
+ * with shortcut.accumulate). */
 struct combine {
-    struct view main;
+    struct view main;     /* no gate */
     struct view shortcut; /* tensor NULL: none. No norm, activation or gate */
     int bypass;           /* T */
     int residual;
