@@ -1,5 +1,6 @@
 #include "op_memory.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,9 +16,10 @@ static size_t element_size(enum element element) {
     return sizes[element];
 }
 
-/* Behind the data: what may be read, filled with `spare`, then the guard. */
-static size_t slack(const struct op_buffer *buffer) {
-    return READ_SLACK * element_size(buffer->element);
+/* Whole numbers have no NaN. */
+static double spare_of(const struct op_memory *memory, enum element element) {
+    int is_whole = element == ELEMENT_INT || element == ELEMENT_BYTE;
+    return is_whole ? 0 : (double)(real)memory->spare;
 }
 
 static void *allocated(void *memory) {
@@ -67,17 +69,13 @@ struct op_buffer *op_take(struct op_memory *memory, const char *name, enum eleme
     }
     struct op_buffer *buffer = &memory->buffers[memory->count++];
     *buffer = (struct op_buffer){.name = name, .element = element, .count = count};
-    size_t bytes = count * element_size(element), whole = GUARD + bytes + slack(buffer) + GUARD;
+    size_t whole = GUARD + (count + READ_SLACK) * element_size(element) + GUARD;
     buffer->memory = allocated(aligned_alloc(GUARD, (whole + GUARD - 1) / GUARD * GUARD));
     memset(buffer->memory, GUARD_BYTE, whole);
     buffer->data = (char *)buffer->memory + GUARD;
     buffer->counts = allocated(calloc(count + 1, 1));
-    if (element == ELEMENT_REAL || element == ELEMENT_DOUBLE) {
-        for (size_t i = 0; i < count + READ_SLACK; i++)
-            op_set(buffer, i, memory->spare);
-    } else {
-        memset(buffer->data, 0, bytes);
-    }
+    for (size_t i = 0; i < count + READ_SLACK; i++)
+        op_set(buffer, i, spare_of(memory, element));
     return buffer;
 }
 
@@ -96,26 +94,21 @@ static int differing_bytes(const unsigned char *at, size_t count) {
     return differ;
 }
 
+static int broken_around(const struct op_memory *memory, const struct op_buffer *buffer) {
+    int broken = differing_bytes(buffer->memory, GUARD);
+    double spare = spare_of(memory, buffer->element);
+    for (size_t i = buffer->count; i < buffer->count + READ_SLACK; i++) {
+        double value = op_element(buffer, i);
+        broken += value != spare && !(isnan(value) && isnan(spare));
+    }
+    size_t end = (buffer->count + READ_SLACK) * element_size(buffer->element);
+    return broken + differing_bytes((const unsigned char *)buffer->data + end, GUARD);
+}
+
 int op_guards_broken(const struct op_memory *memory) {
     int broken = 0;
-    for (int b = 0; b < memory->count; b++) {
-        const struct op_buffer *buffer = &memory->buffers[b];
-        const unsigned char *data = buffer->data;
-        size_t bytes = buffer->count * element_size(buffer->element);
-        broken += differing_bytes(buffer->memory, GUARD);
-        broken += differing_bytes(data + bytes + slack(buffer), GUARD);
-        real spare = (real)memory->spare;
-        if (buffer->element == ELEMENT_REAL) {
-            for (int i = 0; i < READ_SLACK; i++)
-                broken += memcmp(data + bytes + i * sizeof spare, &spare, sizeof spare) != 0;
-        } else if (buffer->element == ELEMENT_DOUBLE) {
-            for (int i = 0; i < READ_SLACK; i++)
-                broken +=
-                    memcmp(data + bytes + i * sizeof(double), &memory->spare, sizeof(double)) != 0;
-        } else {
-            broken += differing_bytes(data + bytes, slack(buffer));
-        }
-    }
+    for (int b = 0; b < memory->count; b++)
+        broken += broken_around(memory, &memory->buffers[b]);
     return broken;
 }
 

@@ -1,6 +1,6 @@
-/* Buffers for trials of operations, each between guards, with a note per element whether its value
- * counts. What does not count (spare lanes, dropped channels) holds a value of the trial's choice.
- */
+/* Buffers for trials of operations, each between guards (and, behind it, the elements that may be
+ * read), with a note per element whether its value counts. What does not count (spare lanes,
+ * dropped channels) holds a value of the trial's choice. */
 #ifndef TAPER_OP_MEMORY_H
 #define TAPER_OP_MEMORY_H
 
@@ -31,7 +31,7 @@ struct op_buffer *op_take(struct op_memory *memory, const char *name, enum eleme
                           size_t count);
 void op_memory_release(struct op_memory *memory);
 
-/* Number of bytes around buffers that were overwritten. */
+/* How much around the buffers was overwritten. */
 int op_guards_broken(const struct op_memory *memory);
 
 double op_element(const struct op_buffer *buffer, size_t index);
