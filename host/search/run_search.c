@@ -144,8 +144,11 @@ enum status run_search(struct run *run) {
     bool finished;
     char warning[256], took[FORMAT_SIZE];
     TRY(search_is_done(run, &finished));
-    if (finished)
+    if (finished) {
+        char scores_path[RUN_PATH]; /* of a run killed just before it removed them */
+        unlink(run_path(run, "search.scores.jsonl", scores_path));
         return log_say(run->log, "search: done before");
+    }
     struct search_space space = {0};
     struct strategy strategy = {0};
     struct scorer scorer = {0};

@@ -219,6 +219,7 @@ enum status train_found(struct run *run, const char *name) {
     TRY_CLEANUP(found_open(&found, run, name));
     TRY_CLEANUP(is_done(&found, &finished));
     if (finished) {
+        checkpoint_remove(found.state_path); /* a run may have been killed just before it did */
         status = log_say(run->log, "training of %s: done before", name);
         goto done;
     }

@@ -113,8 +113,11 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
 enum status train_supernet(struct run *run) {
     bool finished;
     TRY(supernet_is_done(run, &finished));
-    if (finished)
+    if (finished) {
+        char state_path[RUN_PATH]; /* of a run killed just before it removed it */
+        checkpoint_remove(run_path(run, "supernet.state.safetensors", state_path));
         return log_say(run->log, "super-network: done before");
+    }
     struct parameters parameters = {0};
     struct training_state state = {0};
     enum status status;
