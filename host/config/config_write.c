@@ -20,7 +20,8 @@ static const char *begin_key(const struct key *key, const struct key *before, FI
     return dot + 1;
 }
 
-static void write_keys(const struct config *config, FILE *file) {
+static void write_keys(const void *context, FILE *file) {
+    const struct config *config = context;
     for (int i = 0; i < key_count; i++) {
         const char *name = begin_key(&keys[i], i > 0 ? &keys[i - 1] : NULL, file);
         bool lines = keys[i].type == KEY_NETWORK || keys[i].type == KEY_BUDGETS;
@@ -33,20 +34,7 @@ static void write_keys(const struct config *config, FILE *file) {
 }
 
 enum status config_write(const struct config *config, const char *path) {
-    struct file_part part = {0};
-    char *text = NULL;
-    FILE *file = open_memstream(&text, &part.size);
-    if (file == NULL)
-        return fail(STATUS_FAILED, "no memory to write %s", path);
-    write_keys(config, file);
-    enum status status = STATUS_OK;
-    if (fclose(file) != 0)
-        status = fail(STATUS_FAILED, "no memory to write %s", path);
-    part.data = text;
-    if (status == STATUS_OK)
-        status = file_replace(path, &part, 1);
-    free(text);
-    return status;
+    return file_replace_text(path, write_keys, config);
 }
 
 enum status config_hash(const struct config *config, enum config_step step, uint64_t *hash) {

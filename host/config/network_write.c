@@ -72,24 +72,21 @@ static void write_comment(const char *head, FILE *file) {
     }
 }
 
-enum status network_write(const struct network *network, const char *path, const char *head) {
-    struct file_part part = {0};
-    char *text = NULL;
-    FILE *file = open_memstream(&text, &part.size);
-    if (file == NULL)
-        return fail(STATUS_FAILED, "no memory to write %s", path);
-    write_comment(head, file);
+struct headed_network {
+    const struct network *network;
+    const char *head;
+};
+
+static void write_headed(const void *context, FILE *file) {
+    const struct headed_network *headed = context;
+    write_comment(headed->head, file);
     fputs("network:", file);
-    network_to_yaml(network, file);
+    network_to_yaml(headed->network, file);
     fputc('\n', file);
-    enum status status = STATUS_OK;
-    if (fclose(file) != 0)
-        status = fail(STATUS_FAILED, "no memory to write %s", path);
-    part.data = text;
-    if (status == STATUS_OK)
-        status = file_replace(path, &part, 1);
-    free(text);
-    return status;
+}
+
+enum status network_write(const struct network *network, const char *path, const char *head) {
+    return file_replace_text(path, write_headed, &(struct headed_network){network, head});
 }
 
 enum status network_read(struct network *network, const char *path) {

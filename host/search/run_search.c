@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static const char scores_name[] = "search.scores.jsonl"; /* of an unfinished iteration */
+
 static enum status report_iteration(const struct run *run, const struct search_space *space,
                                     const struct sample *samples, int count) {
     for (int i = 0; i < count; i++) {
@@ -95,7 +97,7 @@ static enum status search_with(struct run *run, const struct search_space *space
     int count;
     TRY(run_hash(run, STEP_SEARCH, &hash, hash_text));
     run_path(run, "search.jsonl", path);
-    run_path(run, "search.scores.jsonl", scores_path);
+    run_path(run, scores_name, scores_path);
     TRY(samples_read(path, space, hash_text, &samples, &count));
     enum status status = sample_file_open(&file, path, scores_path, space, hash_text);
     if (status == STATUS_OK)
@@ -146,7 +148,7 @@ enum status run_search(struct run *run) {
     TRY(search_is_done(run, &finished));
     if (finished) {
         char scores_path[RUN_PATH]; /* of a run killed just before it removed them */
-        unlink(run_path(run, "search.scores.jsonl", scores_path));
+        unlink(run_path(run, scores_name, scores_path));
         return log_say(run->log, "search: done before");
     }
     struct search_space space = {0};

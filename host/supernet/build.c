@@ -1,9 +1,6 @@
 /* From a network to the list of operations of its pass, and their buffers. */
 #include "supernet/pass_internal.h"
 
-#include <stdio.h>
-#include <stdlib.h>
-
 /* Memory of activations and gradients that live only for a part of the pass is shared: a buffer per
  * use, as large as its largest user. */
 enum buffer {
@@ -411,30 +408,26 @@ static void build_batch(struct build *build) {
     }
 }
 
-enum status pass_build(struct pass *pass, size_t *bytes) {
-    struct build *build;
-    TRY(allocate(&build, 1, sizeof *build, "building a pass"));
-    build->pass = pass;
-    build->scratch = CPU_SCRATCH;
-    pass->step_count = pass->norm_count = pass->tensor_count = 0;
-    struct arena *arena = pass->arena;
-    if (arena) {
-        /* Sizes of the shared buffers are known only after a look at all layers. */
-        pass->arena = NULL;
-        build_layers(build);
-        pass->arena = arena;
-        pass->step_count = pass->norm_count = pass->tensor_count = 0;
-        build->bytes = 0;
-    }
-    if (arena)
-        for (int buffer = 0; buffer < BUFFER_COUNT; buffer++)
-            build->data[buffer] = take_reals(build, build->image_size[buffer] * pass->slots);
+static void build_all(struct build *build) {
+    build->pass->step_count = build->pass->norm_count = build->pass->tensor_count = 0;
     build_layers(build);
     build_batch(build);
-    if (arena == NULL)
-        for (int buffer = 0; buffer < BUFFER_COUNT; buffer++)
-            take_reals(build, build->image_size[buffer] * pass->slots);
-    *bytes = build->bytes;
-    free(build);
+}
+
+static void build_shared(struct build *build) {
+    for (int buffer = 0; buffer < BUFFER_COUNT; buffer++)
+        build->data[buffer] = take_reals(build, build->image_size[buffer] * build->pass->slots);
+}
+
+/* Twice the same way: without an arena everything is only measured, shared buffers included, whose
+ * sizes are known after a look at all layers. */
+enum status pass_build(struct pass *pass) {
+    struct build build = {.pass = pass, .scratch = CPU_SCRATCH};
+    build_all(&build);
+    build_shared(&build);
+    pass->bytes = build.bytes;
+    TRY(arena_create(&pass->arena, pass->bytes, "the activations of a pass"));
+    build_shared(&build);
+    build_all(&build);
     return STATUS_OK;
 }

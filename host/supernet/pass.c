@@ -61,11 +61,7 @@ static enum status create(struct pass *pass) {
                  "a pass"));
     TRY(allocate(&pass->scratch, pass_threads(pass), sizeof *pass->scratch, "a pass"));
     TRY(create_widths(pass));
-    size_t bytes;
-    TRY(pass_build(pass, &bytes));
-    TRY(arena_create(&pass->arena, bytes, "the activations of a pass"));
-    pass->bytes = bytes;
-    TRY(pass_build(pass, &bytes));
+    TRY(pass_build(pass));
     point_to_values(pass);
     return STATUS_OK;
 }

@@ -106,9 +106,8 @@ enum status pass_apply_statistics(struct pass *pass);
 /* Multiplications of one image in a group. */
 double convolution_macs(const struct convolution *convolution, int group);
 
-/* Fills steps, norms and buffers; called twice: with pass->arena NULL it only measures, into
- * *bytes. */
-enum status pass_build(struct pass *pass, size_t *bytes);
+/* Fills steps and norms, and makes the arena with their buffers. */
+enum status pass_build(struct pass *pass);
 
 /* Workers of a run; no pool: the caller alone. */
 static inline int pass_threads(const struct pass *pass) {

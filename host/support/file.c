@@ -100,6 +100,24 @@ static enum status read_all(int file, const char *path, size_t most, char **data
     return STATUS_OK;
 }
 
+enum status file_replace_text(const char *path, void (*write)(const void *context, FILE *file),
+                              const void *context) {
+    struct file_part part = {0};
+    char *text = NULL;
+    FILE *file = open_memstream(&text, &part.size);
+    if (file == NULL)
+        return fail(STATUS_FAILED, "no memory to write %s", path);
+    write(context, file);
+    enum status status = STATUS_OK;
+    if (fclose(file) != 0)
+        status = fail(STATUS_FAILED, "no memory to write %s", path);
+    part.data = text;
+    if (status == STATUS_OK)
+        status = file_replace(path, &part, 1);
+    free(text);
+    return status;
+}
+
 enum status file_read(const char *path, size_t most, char **data, size_t *size) {
     *data = NULL;
     *size = 0;

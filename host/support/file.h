@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* Writes the parts one after another to a temporary file in the same folder, syncs it, renames it
  * over `path`, syncs the folder. On any error before the renaming the old file stays and the
@@ -15,6 +16,10 @@ struct file_part {
     size_t size;
 };
 enum status file_replace(const char *path, const struct file_part *parts, int count);
+
+/* The same for a text that `write` prints. */
+enum status file_replace_text(const char *path, void (*write)(const void *context, FILE *file),
+                              const void *context);
 
 /* The whole file plus a terminating 0; *data is the caller's to free(). Larger than `most` bytes is
  * an error. */

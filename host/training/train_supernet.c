@@ -9,6 +9,8 @@
 #include <string.h>
 
 /* Of one file: the largest that supernet_adopt() copies. */
+static const char state_name[] = "supernet.state.safetensors";
+
 static const size_t MOST_BYTES = (size_t)8 << 30;
 
 static enum status belongs(const struct run *run, const char *path, bool *yes) {
@@ -92,8 +94,7 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
                                  .sampler = &sampler,
                                  .groups = config->subnets_per_batch,
                                  .shared_norm = config->shared_norm,
-                                 .state_path =
-                                     run_path(run, "supernet.state.safetensors", state_path),
+                                 .state_path = run_path(run, state_name, state_path),
                                  .log = run->log,
                                  .times = &run->times};
     TRY(run_hash(run, STEP_SUPERNET, &task.hash, hash_text));
@@ -115,7 +116,7 @@ enum status train_supernet(struct run *run) {
     TRY(supernet_is_done(run, &finished));
     if (finished) {
         char state_path[RUN_PATH]; /* of a run killed just before it removed it */
-        checkpoint_remove(run_path(run, "supernet.state.safetensors", state_path));
+        checkpoint_remove(run_path(run, state_name, state_path));
         return log_say(run->log, "super-network: done before");
     }
     struct parameters parameters = {0};
