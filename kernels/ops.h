@@ -20,7 +20,12 @@
 
 #include "support/status.h"
 #include "tensor.h"
+#include <stdbool.h>
 #include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 /* What the three convolutions share. W is [out][in][k][k] (depthwise: [channels][1][k][k]): output
  * channels outermost, full leading dimensions; a sub-network is a prefix of it. */
@@ -94,6 +99,7 @@ struct loss {
     real smoothing, teacher_weight, temperature, scale;
     double *losses; /* [image] */
     uint8_t *correct;
+    real *rows; /* [image][classes]: the logits themselves; all else only with labels */
 };
 
 /* pictures uint8 NHWC -> input tensor: (value / 255 - mean[c]) / deviation[c]. */
@@ -113,10 +119,41 @@ struct update {
     enum optimiser kind;
     real rate, momentum, decay, alpha, epsilon;
     int nesterov;
+    const uint8_t *decays; /* [element] whether decay acts on it; NULL: on all */
+};
+
+/* Where operands live, and how they get there. Everything is done in the order of the calls,
+ * operations included; on a device it may be done later: finish() waits. Any pointer of the host or
+ * the device may be copied from or to; what the host reads after a copy needs a finish() before. */
+struct recording;
+struct memory {
+    bool separate; /* the host must not touch operands: copies are needed */
+    enum status (*take)(void **memory, size_t bytes, const char *what); /* zeroed */
+    void (*give_back)(void *memory);                                    /* NULL is fine */
+    /* Both sides may touch it, the device slowly; copies from and to it do not hold up the host. */
+    enum status (*take_shared)(void **memory, size_t bytes, const char *what); /* zeroed */
+    void (*give_back_shared)(void *memory);
+    enum status (*copy)(void *to, const void *from, size_t bytes);
+    enum status (*clear)(void *memory, size_t bytes);
+    enum status (*finish)(void);
+
+    /* Operations and copies between begin and end are not done but kept, to be done again and again
+     * at the cost of one call. What they read from memory may change between two replays; pointers,
+     * counts and other arguments may not. NULL: the backend cannot. */
+    enum status (*record_begin)(void);
+    enum status (*record_end)(struct recording **recording);
+    enum status (*replay)(struct recording *recording);
+    void (*recording_release)(struct recording *recording); /* NULL is fine */
 };
 
 struct ops {
-    const char *name; /* "cpu", "cuda" */
+    const char *name; /* "cpu", "cuda", "cuda-bf16" */
+    const struct memory *memory;
+    size_t activation_size; /* bytes of an element of any tensor; everything else is real */
+    int align;              /* of leading dimensions: CHANNEL_ALIGN on the CPU */
+    int blocks; /* pieces of a batch that keep the device busy: norms have blocks / groups parts (at
+                   least one). CPU: 1 */
+    size_t scratch; /* bytes that any operation without a size function needs at most */
 
     /* Elements of `prepared`, and bytes of scratch, that any of the three convolutions needs on
      * this layer at full width with any number of images. */
@@ -159,9 +196,18 @@ struct ops {
     enum status (*average)(real *ema, const real *weight, real keep, size_t count);
 };
 
-/* The CPU backend; never fails. scratch of any operation without a size function above is at most
- * CPU_SCRATCH bytes. */
-enum { CPU_SCRATCH = 1 << 20 };
-const struct ops *ops_cpu(void);
+const struct ops *ops_cpu(void); /* never fails */
+
+/* The one symbol of a backend that is loaded at run time (host/supernet/backend.h): fills the table
+ * of the wanted precision, or says why it cannot. */
+enum { BACKEND_VERSION = 1 };
+enum precision { PRECISION_FP32, PRECISION_BF16 };
+typedef enum status backend_open_function(int version, enum precision precision,
+                                          const struct ops **ops);
+#define BACKEND_SYMBOL "taper_backend_open"
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -9,6 +9,13 @@
 
 #include <stddef.h>
 
+/* CUDA's kernels use the inline functions here as well. */
+#ifdef __CUDACC__
+#define TAPER_INLINE static inline __host__ __device__
+#else
+#define TAPER_INLINE static inline
+#endif
+
 /* The CPU sources compile for float (the product) and for double (tests). */
 #ifdef TAPER_DOUBLE
 typedef double real;
@@ -16,14 +23,15 @@ typedef double real;
 typedef float real;
 #endif
 
-/* Leading dimensions of activations are rounded up to this many elements, so that every pixel
- * starts on a vector. The spare lanes hold anything, NaN included: no result depends on them. */
+/* Rows of batch-norms are rounded up to this many elements, and on the CPU so are the leading
+ * dimensions of activations (other backends: ops.align): every pixel starts on a vector. The spare
+ * lanes hold anything, NaN included: no result depends on them. */
 enum { CHANNEL_ALIGN = 16 };
 
 /* Every buffer may be read (not written) up to this many elements behind its end. */
 enum { READ_SLACK = 256 };
 
-static inline int round_up(int value, int multiple) {
+TAPER_INLINE int round_up(int value, int multiple) {
     return (value + multiple - 1) / multiple * multiple;
 }
 
@@ -32,11 +40,12 @@ static inline int round_up(int value, int multiple) {
  * each `leading dimension` elements long, which follows from the channels that its group keeps. A
  * narrow group is packed: it does not stride over dropped channels. */
 struct tensor {
-    real *data;
+    real *data;        /* of the backend's activation type (ops.activation_size): only the backend
+                          and the CPU's float and double take it at its word */
     size_t image_size; /* elements reserved per image */
     int height, width;
     int channels;    /* of the full network */
-    int align;       /* CHANNEL_ALIGN, or 1 for the input pictures and the logits */
+    int align;       /* ops.align, or 1 for the input pictures and the logits */
     const int *kept; /* [group] channels kept; 0: the layer is absent in that group */
 };
 
@@ -54,26 +63,27 @@ struct segment {
  * different images, different partial-sum rows and different gradients. */
 struct slice {
     const struct segment *segments;
+    const struct segment *device_segments; /* the same where kernels read them; CPU: not used */
     int count;
     real *gradient; /* accumulators of this slice, laid out as the parameters; NULL: no backward */
     void *scratch;  /* of this worker, scratch_size bytes, 64-byte aligned, anything in it */
 };
 
-static inline int tensor_kept(const struct tensor *tensor, const struct segment *segment) {
+TAPER_INLINE int tensor_kept(const struct tensor *tensor, const struct segment *segment) {
     return tensor->kept[segment->group];
 }
 
-static inline int tensor_ld(const struct tensor *tensor, const struct segment *segment) {
+TAPER_INLINE int tensor_ld(const struct tensor *tensor, const struct segment *segment) {
     return round_up(tensor->kept[segment->group], tensor->align);
 }
 
 /* First pixel of the segment's first image. */
-static inline real *tensor_segment(const struct tensor *tensor, const struct segment *segment) {
+TAPER_INLINE real *tensor_segment(const struct tensor *tensor, const struct segment *segment) {
     return tensor->data + (size_t)segment->first * tensor->image_size;
 }
 
 /* First pixel of one image of the segment (image counts within the segment). */
-static inline real *tensor_image(const struct tensor *tensor, const struct segment *segment,
+TAPER_INLINE real *tensor_image(const struct tensor *tensor, const struct segment *segment,
                                  int image) {
     size_t pixels = (size_t)tensor->height * tensor->width;
     return tensor_segment(tensor, segment) + image * pixels * tensor_ld(tensor, segment);
@@ -106,13 +116,17 @@ struct batch_norm {
     real *scale, *shift;               /* [domain][stride] forward:  y = scale z + shift */
     real *grad_y, *grad_z,
         *grad_one;     /* [domain][stride] backward: dz = grad_y dy + grad_z z + grad_one */
-    double *partial;   /* [segment][2][stride]
+    int parts;         /* pieces that a segment's pixels are cut into, each with its own partial;
+                          CPU: 1 */
+    double *partial;   /* [segment][part][2][stride]
                           forward:  mean and sum of squared deviations of z
-                          backward: sum dy and sum dy (z - mean) */
-    double *row_count; /* [segment] pixels behind the segment's partial */
+                          backward: sum dy and sum dy (z - mean)
+                          Other backends: floats in the same place and order. Consumed by the next
+                          batch_norm_*: all norms of a pass may share the memory. */
+    double *row_count; /* [segment][part] pixels behind the partial */
 };
 
-static inline int norm_domain(const struct batch_norm *norm, const struct segment *segment) {
+TAPER_INLINE int norm_domain(const struct batch_norm *norm, const struct segment *segment) {
     return norm->mode == NORM_PER_GROUP ? segment->group : 0;
 }
 

@@ -7,6 +7,10 @@
 #ifndef TAPER_STATUS_H
 #define TAPER_STATUS_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum status {
     STATUS_OK = 0,
     STATUS_FAILED = 1,      /* something went wrong while working */
@@ -26,6 +30,10 @@ enum status fail_in(enum status status, const char *format, ...)
 /* The kept sentence of this thread, or "" after no error. Valid until the next fail() or clear. */
 const char *failure(void);
 void failure_clear(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 /* Evaluates a call once; returns its status to our caller when it failed. */
 #define TRY(call)                                                                                  \
