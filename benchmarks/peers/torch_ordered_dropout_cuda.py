@@ -64,7 +64,8 @@ class Training:
         shape = (options.batch, 3, options.size, options.size)
         self.pictures = torch.randint(0, 256, shape, dtype=torch.uint8).to(
             self.device, memory_format=torch.channels_last)
-        self.labels = torch.randint(0, network_description.classes, (options.batch,)).to(self.device)
+        labels = torch.randint(0, network_description.classes, (options.batch,))
+        self.labels = labels.to(self.device)
         mean = torch.tensor([0.485, 0.456, 0.406])
         deviation = torch.tensor([0.229, 0.224, 0.225])
         self.scale = (1 / (255 * deviation)).to(self.device, dtype)[:, None, None]
@@ -170,9 +171,9 @@ def main():
     steps = [masked for masked in (False, True)
              if options.only != ("plain" if masked else "masked")]
     trainings = {}
-    # Graphs last: a failed recording can leave the device's context unusable.
-    for graph in (False, True)[:1 + options.cuda_graphs]:
-        for compiled in (False, True)[:1 + options.compile]:
+    # What is quick first, in case that time runs out; compiling takes minutes.
+    for compiled in (False, True)[:1 + options.compile]:
+        for graph in (False, True)[:1 + options.cuda_graphs]:
             for masked in steps:
                 result = description(options, masked, compiled, graph)
                 start = time.perf_counter()
