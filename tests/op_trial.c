@@ -411,7 +411,7 @@ void op_trial_create(struct op_trial *trial, const struct op_case *test, const s
     trial->memory = (struct op_memory){.spare = spare, .random = seed};
     make_segments(trial);
     make[test->kind](trial);
-    size_t scratch = CPU_SCRATCH;
+    size_t scratch = ops->scratch;
     if (test->kind <= OP_DEPTHWISE)
         scratch = ops->convolution_scratch(&trial->convolution);
     trial->slice.segments = trial->segments;
