@@ -12,6 +12,11 @@ enum { CUDA_SCRATCH = 64 << 20 };
 template <class T> size_t cuda_prepared_size(const struct convolution *);
 template <class T> size_t cuda_convolution_scratch(const struct convolution *);
 
+template <class T> size_t cuda_dense_prepared_size(const struct convolution *);
+template <class T> size_t cuda_dense_scratch(const struct convolution *);
+template <class T> size_t cuda_depthwise_prepared_size(const struct convolution *);
+template <class T> size_t cuda_depthwise_scratch(const struct convolution *);
+
 template <class T> enum status cuda_dense_prepare(const struct convolution *);
 template <class T> enum status cuda_dense_forward(const struct convolution *, const struct slice *);
 template <class T>
