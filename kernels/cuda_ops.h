@@ -16,10 +16,17 @@ template <class T> size_t cuda_pointwise_scratch(const struct convolution *);
 template <class T> size_t cuda_depthwise_prepared_size(const struct convolution *);
 template <class T> size_t cuda_depthwise_scratch(const struct convolution *);
 
+template <class T> size_t cuda_dense_prepared_size(const struct convolution *);
+template <class T> size_t cuda_dense_scratch(const struct convolution *);
+template <class T> size_t cuda_depthwise_prepared_size(const struct convolution *);
+template <class T> size_t cuda_depthwise_scratch(const struct convolution *);
+
 template <class T> enum status cuda_dense_prepare(const struct convolution *);
 template <class T> enum status cuda_dense_forward(const struct convolution *, const struct slice *);
 template <class T>
 enum status cuda_dense_backward(const struct convolution *, const struct slice *);
+template <class T> size_t cuda_pointwise_prepared_size(const struct convolution *);
+template <class T> size_t cuda_pointwise_scratch(const struct convolution *);
 template <class T> enum status cuda_pointwise_prepare(const struct convolution *);
 template <class T>
 enum status cuda_pointwise_forward(const struct convolution *, const struct slice *);

@@ -67,10 +67,11 @@ part_bench() {
 operation_tests() { ls "$build"/tests/test_*cuda*; }
 
 sanitize() {
-    local programs program few=()
+    local programs program help few=()
     programs=$(operation_tests)
-    # every launch is checked 10 to 100 times slower
-    if compute-sanitizer --help | grep -q -- --launch-count; then few=(--launch-count 400); fi
+    help=$(compute-sanitizer --help)
+    # a checked launch is 10 to 100 times slower
+    case $help in *--launch-count*) few=(--launch-count 400) ;; esac
     for program in $programs; do
         echo "$1: $program"
         compute-sanitizer --tool "$1" --error-exitcode 9 "${few[@]}" "$program"
@@ -85,7 +86,9 @@ part_search() {
     local run=$build/gpu-search settings=(--set "device=$device")
     if [ -n "$deps" ]; then settings+=(--set "data.folder=$deps/fashion-mnist"); fi
     rm -rf "$run"
-    "$build/taper" run configs/smoke.yaml --out "$run" "${settings[@]}"
+    "$build/taper" run configs/smoke.yaml --out "$run" "${settings[@]}" >"$run.txt"
+    printf '{"what": "small search", "device": "%s", "result": "%s", "command": "%s"}\n' \
+        "$device" "$(tail -1 "$run.txt")" "taper run configs/smoke.yaml ${settings[*]}"
 }
 
 part_ceilings() { python3 benchmarks/peers/ceilings.py; }
@@ -100,17 +103,18 @@ part_peer() {
 # --- Running them.
 
 describe() {
-    local commit name driver
+    local commit name driver torch
     commit=$(git rev-parse --short HEAD 2>/dev/null) || commit=${COMMIT:-unknown}
     name=$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -1)
     driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -1)
+    torch=$(timeout 60 python3 -c 'import torch; print(torch.__version__)' 2>/dev/null)
     printf '{"what": "machine", "device": "%s", "driver": "%s", "nvcc": "%s", "gcc": "%s", ' \
         "${name:-none}" "${driver:-none}" \
         "$(nvcc --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p')" \
         "$(gcc -dumpfullversion)"
     printf '"cmake": "%s", "torch": "%s", "cores": %d, "commit": "%s"}\n' \
         "$(cmake --version | sed -n 's/cmake version //p')" \
-        "$(timeout 60 python3 -c 'import torch; print(torch.__version__)' 2>/dev/null)" "$(nproc)" "$commit"
+        "$torch" "$(nproc)" "$commit"
 }
 
 failed=0
@@ -126,7 +130,11 @@ run_part() { # NAME SECONDS
     echo "== $name, at most $limit s"
     timeout --kill-after=5 "$limit" bash -euo pipefail -c "part_$name" >"$out/part.txt" 2>&1
     status=$?
-    case $status in 0) result=ok ;; 124 | 137) result="time out" ;; *) result="failed $status" ;; esac
+    case $status in
+        0) result=ok ;;
+        124 | 137) result="time out" ;;
+        *) result="failed $status" ;;
+    esac
     [ $status -eq 0 ] || { failed=1; tail -40 "$out/part.txt"; }
     grep '^{' "$out/part.txt" >>"$out/rows.jsonl"
     { echo "== $name: $result"; cat "$out/part.txt"; } >>"$out/log.txt"

@@ -1,0 +1,293 @@
+/* The fused operation that taper is named for: normalise + activate + ordered-dropout cut + channel
+ * bypass + residual, one read and one write; backward: the sums and the gradients of both inputs
+ * (NetAdaptV2, channel-level bypass connections). */
+#include "cuda_ops.h"
+#include "pixels.cuh"
+
+/* Pixels whose loads a thread has under way at once. */
+enum { FLIGHT = 2 };
+
+struct combining {
+    const struct segment *segments;
+    struct device_view main;
+    struct tensor shortcut; /* data NULL: none */
+    int bypass, residual;
+    struct tensor output;
+    struct tensor output_gradient;
+    struct view_gradient main_gradient, shortcut_gradient;
+    int in_place; /* main's gradient is the output's */
+};
+
+/* Which channels come from where: [0, filters) from z, where [0, added) have x added, and
+ * [filters, bypassed) from x alone. */
+struct cut {
+    int filters, added, bypassed;
+    int inputs; /* channels of x */
+};
+
+static __device__ __forceinline__ unsigned lanes_of_shortcut(const struct cut &cut, int channel) {
+    return lanes_below(cut.added, channel) |
+           (lanes_below(cut.bypassed, channel) & ~lanes_below(cut.filters, channel));
+}
+
+static __device__ __forceinline__ struct cut cut_of(const struct combining &combine,
+                                                    const struct segment &segment) {
+    struct cut cut = {tensor_kept(&combine.main.z, &segment), 0, 0, 0};
+    if (combine.shortcut.data == NULL)
+        return cut;
+    cut.inputs = tensor_kept(&combine.shortcut, &segment);
+    cut.bypassed = min(cut.inputs, combine.bypass);
+    cut.added = combine.residual ? min(cut.inputs, cut.filters) : 0;
+    return cut;
+}
+
+/* The pixels of x behind one pixel of the output: up to 2 x 2. */
+struct window {
+    int first, rows, columns;
+};
+
+static __device__ __forceinline__ struct window window_of(const struct tensor &output,
+                                                          const struct tensor &x, int pixel) {
+    int line = pixel / output.width, image = line / output.height;
+    int top = (line - image * output.height) * 2, left = (pixel - line * output.width) * 2;
+    return {(image * x.height + top) * x.width + left, min(2, x.height - top),
+            min(2, x.width - left)};
+}
+
+/* x at a pixel of the output; `at` points to the thread's channels of x. */
+template <class T, bool POOL>
+static __device__ __forceinline__ void load_shortcut(float (&into)[LANES],
+                                                     const struct combining &combine, const T *at,
+                                                     int ld, int pixel) {
+    if (!POOL) {
+        load8(into, at + (size_t)pixel * ld);
+        return;
+    }
+    struct window window = window_of(combine.output, combine.shortcut, pixel);
+    FOR_LANES(into[lane] = 0)
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        if (i / 2 >= window.rows || i % 2 >= window.columns)
+            continue;
+        float x[LANES];
+        load8(x, at + (size_t)(window.first + i / 2 * combine.shortcut.width + i % 2) * ld);
+        FOR_LANES(into[lane] += x[lane])
+    }
+    float share = 1.0f / (float)(window.rows * window.columns);
+    FOR_LANES(into[lane] *= share)
+}
+
+template <class T, bool POOL>
+static __global__ void __launch_bounds__(PIXEL_THREADS)
+    forward_kernel(const struct combining combine) {
+    struct segment segment = combine.segments[blockIdx.z];
+    struct pixel_share share = pixel_share_of(tensor_kept(&combine.output, &segment));
+    if (share.row >= share.rows)
+        return;
+    int channel = share.channel,
+        pixels = segment.images * combine.output.height * combine.output.width;
+    int begin = piece_begin(pixels, (int)blockIdx.y, (int)gridDim.y);
+    int end = piece_begin(pixels, (int)blockIdx.y + 1, (int)gridDim.y);
+    struct cut cut = cut_of(combine, segment);
+    unsigned from_z = lanes_below(cut.filters, channel), from_x = lanes_of_shortcut(cut, channel);
+    struct norm_lanes norm = {};
+    if (from_z)
+        norm = norm_lanes_of(combine.main.norm, segment, channel);
+    int ld = tensor_ld(&combine.output, &segment), ld_z = tensor_ld(&combine.main.z, &segment);
+    int ld_x = from_x ? tensor_ld(&combine.shortcut, &segment) : 0;
+    T *y_at = segment_data<T>(combine.output, segment) + channel;
+    const T *z_at = segment_data<T>(combine.main.z, segment) + channel;
+    const T *x_at = from_x ? segment_data<T>(combine.shortcut, segment) + channel : NULL;
+
+    for (int first = begin + share.row; first < end; first += FLIGHT * share.rows) {
+        float z[FLIGHT][LANES] = {}, x[FLIGHT][LANES] = {};
+#pragma unroll
+        for (int i = 0; i < FLIGHT; i++) {
+            int pixel = first + i * share.rows;
+            if (from_z && pixel < end)
+                load8(z[i], z_at + (size_t)pixel * ld_z);
+            if (from_x && pixel < end)
+                load_shortcut<T, POOL>(x[i], combine, x_at, ld_x, pixel);
+        }
+#pragma unroll
+        for (int i = 0; i < FLIGHT; i++) {
+            int pixel = first + i * share.rows;
+            if (pixel >= end)
+                break;
+            activate8(combine.main.activation, norm, z[i]);
+            FOR_LANES(z[i][lane] = (has_lane(from_z, lane) ? z[i][lane] : 0.0f) +
+                                   (has_lane(from_x, lane) ? x[i][lane] : 0.0f))
+            store8(y_at + (size_t)pixel * ld, z[i]);
+        }
+    }
+}
+
+/* dx = (or +=) dy where x was used, else 0, at all pixels of x behind one pixel of the output. */
+template <class T, bool POOL>
+static __device__ __forceinline__ void store_shortcut(const struct combining &combine, T *at,
+                                                      int ld, int pixel, unsigned used,
+                                                      unsigned lanes, const float (&dy)[LANES]) {
+    struct window window = {pixel, 1, 1};
+    if (POOL)
+        window = window_of(combine.output, combine.shortcut, pixel);
+    float share = POOL ? 1.0f / (float)(window.rows * window.columns) : 1.0f;
+#pragma unroll
+    for (int i = 0; i < (POOL ? 4 : 1); i++) {
+        if (i / 2 >= window.rows || i % 2 >= window.columns)
+            continue;
+        T *into = at + (size_t)(window.first + i / 2 * combine.shortcut.width + i % 2) * ld;
+        float dx[LANES] = {};
+        if (combine.shortcut_gradient.accumulate)
+            load8(dx, into);
+        FOR_LANES(dx[lane] += has_lane(used, lane) ? share * dy[lane] : 0.0f)
+        store_lanes(into, dx, lanes);
+    }
+}
+
+/* THROUGH: main has an activation. First the shortcut's gradient: main may overwrite dy. */
+template <class T, bool POOL, bool THROUGH>
+static __global__ void __launch_bounds__(PIXEL_THREADS)
+    backward_kernel(const struct combining combine) {
+    __shared__ struct sums_room<2> room;
+    struct segment segment = combine.segments[blockIdx.z];
+    struct cut cut = cut_of(combine, segment);
+    const struct view_gradient &main = combine.main_gradient, &rest = combine.shortcut_gradient;
+    int pixels = segment.images * combine.output.height * combine.output.width;
+    int begin = piece_begin(pixels, (int)blockIdx.y, (int)gridDim.y);
+    int end = piece_begin(pixels, (int)blockIdx.y + 1, (int)gridDim.y);
+    leave_count(main.sums, segment, cut.filters > 0 ? end - begin : 0);
+    int inputs = rest.tensor.data ? cut.inputs : 0;
+    struct pixel_share share = pixel_share_of(max(cut.filters, inputs));
+    if (begin == end || share.vectors == 0)
+        return;
+
+    int channel = share.channel;
+    bool store_main = main.tensor.data != NULL && (THROUGH || !combine.in_place);
+    bool read_main = store_main || main.sums.parts > 0;
+    unsigned lanes_x = lanes_below(inputs, channel);
+    unsigned used = lanes_x ? lanes_of_shortcut(cut, channel) : 0;
+    unsigned lanes = read_main ? lanes_below(cut.filters, channel) : 0;
+    bool read_z = lanes != 0 && (THROUGH || main.sums.parts > 0);
+    unsigned writable = 0, writable_x = 0;
+    struct norm_lanes norm = {};
+    float mean[LANES] = {};
+    if (lanes != 0) {
+        /* In place, lanes past the filters are written as they were read. */
+        writable = !store_main        ? 0
+                   : combine.in_place ? (unsigned)ALL_LANES
+                                      : writable_lanes(main.tensor, segment, cut.filters, channel);
+        if (THROUGH)
+            norm = norm_lanes_of(combine.main.norm, segment, channel);
+        if (main.sums.parts > 0)
+            load8(mean, combine.main.norm.mean + combine.main.norm.row(segment) + channel);
+    }
+    if (lanes_x != 0)
+        writable_x = writable_lanes(rest.tensor, segment, cut.inputs, channel);
+    int ld_y = tensor_ld(&combine.output_gradient, &segment);
+    int ld_z = tensor_ld(&combine.main.z, &segment);
+    int ld_main = store_main ? tensor_ld(&main.tensor, &segment) : 0;
+    int ld_x = lanes_x ? tensor_ld(&rest.tensor, &segment) : 0;
+    const T *y_at = segment_data<T>(combine.output_gradient, segment) + channel;
+    const T *z_at = segment_data<T>(combine.main.z, segment) + channel;
+    T *main_at = store_main ? segment_data<T>(main.tensor, segment) + channel : NULL;
+    T *x_at = lanes_x ? segment_data<T>(rest.tensor, segment) + channel : NULL;
+
+    struct lane_sums<2> sums;
+    sums.clear();
+    int last = share.row < share.rows ? end : begin;
+    for (int first = begin + share.row; first < last; first += FLIGHT * share.rows) {
+        float dy[FLIGHT][LANES] = {}, z[FLIGHT][LANES] = {};
+#pragma unroll
+        for (int i = 0; i < FLIGHT; i++) {
+            int pixel = first + i * share.rows;
+            if ((lanes | used) && pixel < end)
+                load8(dy[i], y_at + (size_t)pixel * ld_y);
+            if (read_z && pixel < end)
+                load8(z[i], z_at + (size_t)pixel * ld_z);
+        }
+#pragma unroll
+        for (int i = 0; i < FLIGHT; i++) {
+            int pixel = first + i * share.rows;
+            if (pixel >= end)
+                break;
+            if (lanes_x)
+                store_shortcut<T, POOL>(combine, x_at, ld_x, pixel, used, writable_x, dy[i]);
+            if (lanes == 0)
+                continue;
+            if (THROUGH) {
+                float da[LANES];
+                FOR_LANES(da[lane] = dy[i][lane])
+                through_activation8(combine.main.activation, norm, z[i], da);
+                round8<T>(da);
+                FOR_LANES(dy[i][lane] = has_lane(lanes, lane) ? da[lane] : dy[i][lane])
+            }
+            if (writable)
+                store_lanes(main_at + (size_t)pixel * ld_main, dy[i], writable);
+            /* Lanes past the filters sum up to what nobody reads. */
+            sum_gradient(sums, mean, z[i], dy[i]);
+        }
+    }
+    if (main.sums.parts > 0)
+        leave_sums(room, share, sums, main.sums, segment, cut.filters);
+}
+
+static struct combining combining_of(const struct combine *combine, const struct slice *slice) {
+    struct combining all = {};
+    all.segments = slice->device_segments;
+    all.main = device_view_of(&combine->main);
+    if (combine->shortcut.tensor != NULL) {
+        all.shortcut = *combine->shortcut.tensor;
+        all.bypass = combine->bypass, all.residual = combine->residual;
+    }
+    all.output = combine->output;
+    return all;
+}
+
+template <class T>
+enum status cuda_combine_forward(const struct combine *combine, const struct slice *slice) {
+    struct combining all = combining_of(combine, slice);
+    const struct tensor *output = &combine->output;
+    int chunks = channel_chunks(output->channels);
+    int parts = pixel_parts(slice, chunks, output->height * output->width);
+    dim3 grid(chunks, parts, slice->count);
+    if (all.shortcut.data != NULL && combine->pool)
+        LAUNCH((forward_kernel<T, true>), grid, PIXEL_THREADS, 0, cuda_stream(), all);
+    else
+        LAUNCH((forward_kernel<T, false>), grid, PIXEL_THREADS, 0, cuda_stream(), all);
+    return cuda_launched("combine_forward");
+}
+
+template <class T, bool POOL> static void launch_backward(const struct combining &all, dim3 grid) {
+    if (all.main.activation != ACTIVATION_NONE)
+        LAUNCH((backward_kernel<T, POOL, true>), grid, PIXEL_THREADS, 0, cuda_stream(), all);
+    else
+        LAUNCH((backward_kernel<T, POOL, false>), grid, PIXEL_THREADS, 0, cuda_stream(), all);
+}
+
+template <class T>
+enum status cuda_combine_backward(const struct combine *combine, const struct slice *slice) {
+    struct combining all = combining_of(combine, slice);
+    const struct tensor *dy = combine->output_gradient;
+    all.output_gradient = *dy;
+    all.main_gradient = view_gradient_of(&combine->main);
+    if (combine->shortcut.tensor != NULL)
+        all.shortcut_gradient = view_gradient_of(&combine->shortcut);
+    all.in_place = all.main_gradient.tensor.data == dy->data;
+    int channels = combine->main.tensor->channels;
+    if (all.shortcut_gradient.tensor.data != NULL && all.shortcut.channels > channels)
+        channels = all.shortcut.channels;
+    int chunks = channel_chunks(channels), parts = all.main_gradient.sums.parts;
+    if (parts == 0)
+        parts = pixel_parts(slice, chunks, dy->height * dy->width);
+    dim3 grid(chunks, parts, slice->count);
+    if (all.shortcut.data != NULL && combine->pool)
+        launch_backward<T, true>(all, grid);
+    else
+        launch_backward<T, false>(all, grid);
+    return cuda_launched("combine_backward");
+}
+
+template enum status cuda_combine_forward<float>(const struct combine *, const struct slice *);
+template enum status cuda_combine_forward<bf16>(const struct combine *, const struct slice *);
+template enum status cuda_combine_backward<float>(const struct combine *, const struct slice *);
+template enum status cuda_combine_backward<bf16>(const struct combine *, const struct slice *);

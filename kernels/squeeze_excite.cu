@@ -1,0 +1,176 @@
+/* Squeeze-excite: gate = hard_sigmoid(expand relu(reduce mean(a) + b) + b), on prefixes of the
+ * weights. The large tensor is only streamed through; its images' vectors are small matrices, one
+ * per segment, whose products squeeze_excite_products.cu makes. Backward reads (d, z) for
+ * d loss / d gate, makes the vectors' gradients, and reads (d, z) once more to write. */
+#include "cuda_ops.h"
+#include "image_mean.cuh"
+#include "pixels.cuh"
+#include "squeeze_excite.cuh"
+
+enum { FLIGHT = 2 /* pixels whose loads a thread has under way at once */ };
+
+template <class T>
+enum status cuda_squeeze_excite_forward(const struct squeeze_excite *squeeze,
+                                        const struct slice *slice) {
+    enum status status = cuda_image_mean<T>(&squeeze->input, &squeeze->pooled, slice);
+    return status != STATUS_OK ? status : cuda_excite_forward<T>(squeeze, slice);
+}
+
+struct exciting {
+    const struct segment *segments;
+    struct device_view view;
+    struct view_gradient gradient; /* d loss / d (a gate) on entry */
+    struct tensor pooled, gate;
+    struct excite_rows rows;
+};
+
+/* d loss / d gate = sum over the image's pixels of d (a gate) a; on through the hard sigmoid. */
+template <class T>
+static __global__ void __launch_bounds__(PIXEL_THREADS) gate_kernel(const struct exciting all) {
+    __shared__ struct sums_room<1> room;
+    struct segment segment = all.segments[blockIdx.z];
+    const struct tensor &z = all.view.z, &entry = all.gradient.tensor;
+    int image = (int)blockIdx.y, kept = tensor_kept(&z, &segment);
+    if (image >= segment.images)
+        return;
+    float *d_gate = excite_row(all.rows.d_gate, all.rows.channels, all.rows, segment, image);
+    float *pooled = excite_row(all.rows.pooled, all.rows.channels, all.rows, segment, image);
+    const T *gate = image_row<T>(all.gate, segment, image);
+    const T *mean = image_row<T>(all.pooled, segment, image);
+    /* Rows reach over all channels, so that images of all widths make one matrix. */
+    for (int c = kept + (int)threadIdx.x; blockIdx.x == 0 && c < all.rows.channels;
+         c += PIXEL_THREADS)
+        d_gate[c] = pooled[c] = 0;
+    struct pixel_share share = pixel_share_of(kept);
+    if (share.vectors == 0)
+        return;
+    int area = z.height * z.width, first_pixel = image * area;
+    int ld = tensor_ld(&z, &segment), ld_entry = tensor_ld(&entry, &segment);
+    const T *z_at = segment_data<T>(z, segment) + (size_t)first_pixel * ld + share.channel;
+    const T *entry_at =
+        segment_data<T>(entry, segment) + (size_t)first_pixel * ld_entry + share.channel;
+    struct norm_lanes norm = norm_lanes_of(all.view.norm, segment, share.channel);
+    struct lane_sums<1> sums;
+    sums.clear();
+    int end = share.row < share.rows ? area : 0;
+    for (int first = share.row; first < end; first += FLIGHT * share.rows) {
+        float a[FLIGHT][LANES], d[FLIGHT][LANES];
+#pragma unroll
+        for (int i = 0; i < FLIGHT; i++) {
+            int pixel = first + i * share.rows;
+            if (pixel >= end)
+                break;
+            load8(a[i], z_at + (size_t)pixel * ld);
+            load8(d[i], entry_at + (size_t)pixel * ld_entry);
+        }
+#pragma unroll
+        for (int i = 0; i < FLIGHT; i++) {
+            if (first + i * share.rows >= end)
+                break;
+            activate8(all.view.activation, norm, a[i]);
+            FOR_LANES(sums.of[0][lane] += d[i][lane] * a[i][lane])
+        }
+    }
+    add_rows(room, share, sums, [=](int, int channel, float sum) {
+        if (channel >= kept)
+            return;
+        float value = to_float(gate[channel]);
+        d_gate[channel] = value > 0 && value < 1 ? sum * (1.0f / 6.0f) : 0.0f;
+        pooled[channel] = to_float(mean[channel]);
+    });
+}
+
+/* d loss / d a = d (a gate) gate + d pooled / pixels, and on through the activation. */
+template <class T>
+static __global__ void __launch_bounds__(PIXEL_THREADS) input_kernel(const struct exciting all) {
+    __shared__ struct sums_room<2> room;
+    struct segment segment = all.segments[blockIdx.z];
+    const struct tensor &z = all.view.z;
+    const struct view_gradient &gradient = all.gradient;
+    int kept = tensor_kept(&z, &segment), area = z.height * z.width;
+    int begin = piece_begin(segment.images * area, (int)blockIdx.y, (int)gridDim.y);
+    int end = piece_begin(segment.images * area, (int)blockIdx.y + 1, (int)gridDim.y);
+    leave_count(gradient.sums, segment, kept > 0 ? end - begin : 0);
+    struct pixel_share share = pixel_share_of(kept);
+    if (begin == end || share.vectors == 0)
+        return;
+    int channel = share.channel, ld_z = tensor_ld(&z, &segment);
+    int ld = tensor_ld(&gradient.tensor, &segment);
+    unsigned lanes = writable_lanes(gradient.tensor, segment, kept, channel);
+    const T *z_at = segment_data<T>(z, segment) + channel;
+    T *into = segment_data<T>(gradient.tensor, segment) + channel;
+    struct norm_lanes norm = norm_lanes_of(all.view.norm, segment, channel);
+    float mean[LANES] = {}, gate[LANES] = {}, rest[LANES] = {};
+    if (gradient.sums.parts > 0)
+        load8(mean, all.view.norm.mean + all.view.norm.row(segment) + channel);
+    struct lane_sums<2> sums;
+    sums.clear();
+    int last = share.row < share.rows ? end : begin, image_end = -1;
+    for (int first = begin + share.row; first < last; first += FLIGHT * share.rows) {
+        float d[FLIGHT][LANES], values[FLIGHT][LANES];
+#pragma unroll
+        for (int i = 0; i < FLIGHT; i++) {
+            int pixel = first + i * share.rows;
+            if (pixel >= last)
+                break;
+            load8(d[i], into + (size_t)pixel * ld);
+            load8(values[i], z_at + (size_t)pixel * ld_z);
+        }
+#pragma unroll
+        for (int i = 0; i < FLIGHT; i++) {
+            int pixel = first + i * share.rows;
+            if (pixel >= last)
+                break;
+            if (pixel >= image_end) {
+                int image = pixel / area;
+                image_end = (image + 1) * area;
+                load8(gate, image_row<T>(all.gate, segment, image) + channel);
+                load8(rest,
+                      excite_row(all.rows.d_pooled, all.rows.channels, all.rows, segment, image) +
+                          channel);
+                FOR_LANES(rest[lane] /= (float)area)
+            }
+            float da[LANES];
+            FOR_LANES(da[lane] = d[i][lane] * gate[lane] + rest[lane])
+            through_activation8(all.view.activation, norm, values[i], da);
+            round8<T>(da);
+            sum_gradient(sums, mean, values[i], da);
+            store_lanes(into + (size_t)pixel * ld, da, lanes);
+        }
+    }
+    if (gradient.sums.parts > 0)
+        leave_sums(room, share, sums, gradient.sums, segment, kept);
+}
+
+template <class T>
+enum status cuda_squeeze_excite_backward(const struct squeeze_excite *squeeze,
+                                         const struct slice *slice) {
+    const struct tensor *z = squeeze->input.tensor;
+    struct exciting all = {slice->device_segments,
+                           device_view_of(&squeeze->input),
+                           view_gradient_of(&squeeze->input),
+                           squeeze->pooled,
+                           squeeze->gate,
+                           excite_rows_of(squeeze, slice)};
+    int chunks = channel_chunks(z->channels), parts = all.gradient.sums.parts;
+    LAUNCH(gate_kernel<T>, dim3(chunks, largest_segment(slice), slice->count), PIXEL_THREADS, 0,
+           cuda_stream(), all);
+    enum status status = cuda_launched("squeeze_excite_gate");
+    if (status == STATUS_OK)
+        status = cuda_excite_backward<T>(squeeze, &all.rows, slice);
+    if (status != STATUS_OK)
+        return status;
+    if (parts == 0)
+        parts = pixel_parts(slice, chunks, z->height * z->width);
+    LAUNCH(input_kernel<T>, dim3(chunks, parts, slice->count), PIXEL_THREADS, 0, cuda_stream(),
+           all);
+    return cuda_launched("squeeze_excite_input");
+}
+
+#define INSTANTIATE(T)                                                                             \
+    template enum status cuda_squeeze_excite_forward<T>(const struct squeeze_excite *,             \
+                                                        const struct slice *);                     \
+    template enum status cuda_squeeze_excite_backward<T>(const struct squeeze_excite *,            \
+                                                         const struct slice *);
+INSTANTIATE(float)
+INSTANTIATE(bf16)
