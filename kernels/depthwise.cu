@@ -337,9 +337,9 @@ enum status cuda_depthwise_forward(const struct convolution *convolution,
     op.prepared = convolution->prepared, op.bias = convolution->bias;
     op.kernels = convolution->kernels, op.segments = slice->device_segments;
     op.kernel = convolution->kernel, op.channels = convolution->output.channels;
-    op.parts = working_parts(slice, op.channels, CHUNK, op.sums.parts);
     if (slice->count == 0)
         return STATUS_OK;
+    op.parts = working_parts(slice->count, op.channels, CHUNK, op.sums.parts);
     dim3 grid(pieces(op.channels, CHUNK), op.sums.parts > 0 ? op.sums.parts : op.parts,
               slice->count);
     if (convolution->stride == 1)

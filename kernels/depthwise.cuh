@@ -140,9 +140,9 @@ static __device__ __forceinline__ struct unit unit_at(const struct units &units,
 }
 
 /* Parts that get pixels: enough blocks for the device, however many the norm has room for. */
-static inline int working_parts(const struct slice *slice, int channels, int chunk, int room) {
-    enum { BLOCKS = 792, PIXELS_OF_A_PART = 64 };
-    int parts = BLOCKS / (pieces(channels, chunk) * (slice->count > 0 ? slice->count : 1));
+enum { WORKING_BLOCKS = 792 };
+static inline int working_parts(int segments, int channels, int chunk, int room) {
+    int parts = WORKING_BLOCKS / (pieces(channels, chunk) * segments);
     if (room > 0 && parts > room)
         parts = room;
     return parts > 0 ? parts : 1;
