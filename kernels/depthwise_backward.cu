@@ -428,7 +428,7 @@ static size_t partial_bytes(const struct convolution *convolution) { /* of one p
 template <class T> size_t cuda_depthwise_scratch(const struct convolution *convolution) {
     enum { LEAST_PARTS = 32 };
     int parts = WORKING_BLOCKS / pieces(convolution->output.channels, CHUNK);
-    return partial_bytes(convolution) * ((parts > LEAST_PARTS ? parts : (int)LEAST_PARTS);
+    return partial_bytes(convolution) * (size_t)(parts > LEAST_PARTS ? parts : (int)LEAST_PARTS);
 }
 
 template <class T>
