@@ -8,7 +8,7 @@
 
 namespace {
 
-enum { THREADS = 128, CHUNK = 32 /* channels of a block */ };
+constexpr int THREADS = 128, CHUNK = 32 /* channels of a block */;
 
 struct backward {
     struct device_view input;
@@ -283,7 +283,7 @@ template <class T, int K, int S, int P>
 __device__ void leave_sums(const struct backward &op, const struct segment &segment,
                            const struct place &place, const slide<T, K, S, P> &slide, int kept,
                            float *shared) {
-    enum { BIAS = K * K, SUM, PRODUCT, COUNTS };
+    constexpr int BIAS = K * K, SUM = BIAS + 1, PRODUCT = BIAS + 2, COUNTS = BIAS + 3;
     float *counts = shared + COUNTS * THREADS;
     int part = (int)blockIdx.y, kernel = op.kernels[segment.group];
     __syncthreads();
@@ -428,7 +428,7 @@ static size_t partial_bytes(const struct convolution *convolution) { /* of one p
 template <class T> size_t cuda_depthwise_scratch(const struct convolution *convolution) {
     enum { LEAST_PARTS = 32 };
     int parts = WORKING_BLOCKS / pieces(convolution->output.channels, CHUNK);
-    return partial_bytes(convolution) * ((parts > LEAST_PARTS ? parts : (int)LEAST_PARTS);
+    return partial_bytes(convolution) * (parts > LEAST_PARTS ? parts : (int)LEAST_PARTS);
 }
 
 template <class T>
