@@ -4,12 +4,8 @@
 
 namespace {
 
-enum {
-    THREADS = 256,
-    CHUNK = 2 * LANES, /* outputs of a block */
-    STRIPS = THREADS * LANES / CHUNK,
-    RUN = 4 /* pixels of a thread */
-};
+constexpr int THREADS = 256, CHUNK = 2 * LANES /* outputs of a block */,
+              STRIPS = THREADS * LANES / CHUNK, RUN = 4 /* pixels of a thread */;
 
 struct forward {
     struct device_view input;
@@ -64,7 +60,7 @@ __device__ void any_pixel(const struct forward &op, const struct segment &segmen
 template <class T>
 __device__ __forceinline__ void stem_run(const struct forward &op, const T *image, int y, int x,
                                          const float *taps, float (&z)[RUN][LANES]) {
-    enum { COLUMNS = STEM_STRIDE * (RUN - 1) + STEM_KERNEL };
+    constexpr int COLUMNS = STEM_STRIDE * (RUN - 1) + STEM_KERNEL;
     int height = op.input.z.height, width = op.input.z.width, left = STEM_STRIDE * x - 1;
 #pragma unroll 1
     for (int ky = 0; ky < STEM_KERNEL; ky++) {

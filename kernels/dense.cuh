@@ -5,12 +5,8 @@
 
 #include "cuda_ops.h"
 
-enum {
-    STEM_KERNEL = 3,
-    STEM_INPUTS = 3,
-    STEM_STRIDE = 2,
-    STEM_ROWS = STEM_KERNEL * STEM_KERNEL * STEM_INPUTS /* of the weights' matrix */
-};
+constexpr int STEM_KERNEL = 3, STEM_INPUTS = 3, STEM_STRIDE = 2,
+              STEM_ROWS = STEM_KERNEL * STEM_KERNEL * STEM_INPUTS /* of the weights' matrix */;
 
 static inline bool is_stem(const struct convolution *convolution) {
     const struct view *input = &convolution->input;

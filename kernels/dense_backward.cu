@@ -4,13 +4,10 @@
 
 namespace {
 
-enum {
-    THREADS = 128,
-    QUAD = 4,         /* outputs of a thread of the stem */
-    CHUNK = 4 * QUAD, /* outputs of a block of the stem */
-    INPUTS = WARP,    /* input channels of a block of the input's gradient */
-    WORKING_BLOCKS = 396
-};
+constexpr int THREADS = 128, QUAD = 4 /* outputs of a thread of the stem */,
+              CHUNK = 4 * QUAD /* outputs of a block of the stem */,
+              INPUTS = WARP /* input channels of a block of the input's gradient */,
+              WORKING_BLOCKS = 396;
 
 struct backward {
     struct device_view input;
@@ -61,7 +58,7 @@ __device__ __forceinline__ void add_stem_pixel(const struct backward &op, const 
 
 __device__ __forceinline__ void leave_stem_sums(const struct backward &op,
                                                 const struct stem_sums &sums, int kept) {
-    enum { LANES_OF_A_PIXEL = CHUNK / QUAD, WARPS = THREADS / WARP };
+    constexpr int LANES_OF_A_PIXEL = CHUNK / QUAD, WARPS = THREADS / WARP;
     __shared__ float shared[WARPS][STEM_ROWS][CHUNK];
     int lane = (int)threadIdx.x % LANES_OF_A_PIXEL, warp = (int)threadIdx.x / WARP;
 #pragma unroll

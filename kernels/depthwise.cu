@@ -3,7 +3,7 @@
 
 namespace {
 
-enum { THREADS = 256, CHUNK = 64 /* channels of a block */ };
+constexpr int THREADS = 256, CHUNK = 64 /* channels of a block */;
 
 struct forward {
     struct device_view input;
