@@ -2,7 +2,9 @@
 #include "cuda_ops.h"
 #include "product.cuh"
 #include "product_plain.cuh"
+#include "product_tensor.cuh"
 #include "weight_gradient.cuh"
+#include "weight_gradient_tensor.cuh"
 
 constexpr int WEIGHT_ALIGN = 32, PREPARE_THREADS = 256;
 constexpr int PRODUCT_BLOCKS = 1056; /* that keep the device busy */
@@ -67,15 +69,43 @@ static int parts_of_grid(const struct partial_sums &sums, const struct tensor *t
     return wanted < most ? wanted : most;
 }
 
-template <class T, class Source, class Target>
-static enum status product(const struct slice *slice, const Source &source, const T *weights,
+template <class Source, class Target>
+static enum status product(const struct slice *slice, const Source &source, const float *weights,
                            int ld, const Target &target, int columns) {
     int tiles = pieces(columns, PLAIN_TILE);
     int parts = parts_of_grid(sums_of(target), &source.z, slice, tiles, PLAIN_TILE);
     dim3 grid(tiles, parts, slice->count);
-    LAUNCH((plain_product_kernel<T, Source, Target>), grid, PLAIN_THREADS, 0, cuda_stream(),
+    LAUNCH((plain_product_kernel<float, Source, Target>), grid, PLAIN_THREADS, 0, cuda_stream(),
            slice->device_segments, source, weights, ld, target);
     return cuda_launched("plain_product_kernel");
+}
+
+template <int COLUMNS, class Source, class Target>
+static enum status product_of(const struct slice *slice, const Source &source, const bf16 *weights,
+                              int ld, const Target &target, int columns) {
+    typedef tensor_layout<COLUMNS, typename left_of<bf16, Source>::rows> layout;
+    int tiles = pieces(columns, COLUMNS);
+    int parts = parts_of_grid(sums_of(target), &source.z, slice, tiles, TENSOR_ROWS);
+    dim3 grid(tiles, parts, slice->count);
+    LAUNCH((tensor_product_kernel<COLUMNS, Source, Target>), grid, TENSOR_THREADS, layout::shared,
+           cuda_stream(), slice->device_segments, source, weights, ld, target);
+    return cuda_launched("tensor_product_kernel");
+}
+
+/* As few blocks of columns as can be, and no wider than they must. */
+template <class Source, class Target>
+static enum status product(const struct slice *slice, const Source &source, const bf16 *weights,
+                           int ld, const Target &target, int columns) {
+    int width = pieces(columns, pieces(columns, 80));
+    if (width <= 16)
+        return product_of<16>(slice, source, weights, ld, target, columns);
+    if (width <= 24)
+        return product_of<24>(slice, source, weights, ld, target, columns);
+    if (width <= 40)
+        return product_of<40>(slice, source, weights, ld, target, columns);
+    if (width <= 64)
+        return product_of<64>(slice, source, weights, ld, target, columns);
+    return product_of<80>(slice, source, weights, ld, target, columns);
 }
 
 template <class T>
@@ -91,14 +121,26 @@ enum status cuda_pointwise_forward(const struct convolution *convolution,
 }
 
 template <class T>
+static enum status weight_sums(const struct convolution *convolution, const struct slice *slice,
+                               const struct weight_plan &plan, float *partial) {
+    struct device_view view = device_view_of(&convolution->input);
+    struct device_gradient gradient = device_gradient_of(convolution);
+    dim3 grid(plan.tiles(), plan.splits);
+    if constexpr (sizeof(T) == sizeof(float))
+        LAUNCH(plain_weight_kernel<T>, grid, PLAIN_THREADS, 0, cuda_stream(),
+               slice->device_segments, plan, view, gradient, partial);
+    else
+        LAUNCH(tensor_weight_kernel, grid, SUM_THREADS, SUM_SHARED, cuda_stream(),
+               slice->device_segments, plan, view, gradient, partial);
+    return cuda_launched("weight_kernel");
+}
+
+template <class T>
 static enum status weight_gradient(const struct convolution *convolution,
                                    const struct slice *slice) {
     struct weight_plan plan = weight_plan_of(convolution, slice);
     float *partial = reinterpret_cast<float *>(slice->scratch);
-    LAUNCH(plain_weight_kernel<T>, dim3(plan.tiles(), plan.splits), PLAIN_THREADS, 0, cuda_stream(),
-           slice->device_segments, plan, device_view_of(&convolution->input),
-           device_gradient_of(convolution), partial);
-    enum status status = cuda_launched("plain_weight_kernel");
+    enum status status = weight_sums<T>(convolution, slice, plan, partial);
     if (status != STATUS_OK)
         return status;
     size_t matrix = (size_t)plan.outputs * plan.inputs;

@@ -93,6 +93,7 @@ template <class T> struct view_rows {
     int kept, ld, gate_ld, area;
     enum activation activation;
     bool vectors;
+    static constexpr int STREAMS = 1, COEFFICIENTS = 2; /* z; scale and shift */
 
     __device__ __forceinline__ view_rows(const struct device_view &view,
                                          const struct segment &segment) {
@@ -156,6 +157,7 @@ template <class T> struct gradient_rows {
     const float *grad_y, *grad_z, *grad_one; /* NULL: no norm, dz = dy */
     int kept, ld, ld_z;
     bool vectors, vectors_z;
+    static constexpr int STREAMS = 2, COEFFICIENTS = 3; /* dy and z; the three rows */
 
     __device__ __forceinline__ gradient_rows(const struct device_gradient &gradient,
                                              const struct segment &segment) {
@@ -187,16 +189,10 @@ template <class T> struct gradient_rows {
     }
 };
 
-template <class T>
-static __device__ __forceinline__ view_rows<T> left_rows(const struct device_view &view,
-                                                         const struct segment &segment) {
-    return view_rows<T>(view, segment);
-}
-template <class T>
-static __device__ __forceinline__ gradient_rows<T> left_rows(const struct device_gradient &gradient,
-                                                             const struct segment &segment) {
-    return gradient_rows<T>(gradient, segment);
-}
+/* Which of the two a kernel is given. */
+template <class T, class Source> struct left_of;
+template <class T> struct left_of<T, struct device_view> { typedef view_rows<T> rows; };
+template <class T> struct left_of<T, struct device_gradient> { typedef gradient_rows<T> rows; };
 
 /* ------------------------------------------------------------------ what becomes of the sums */
 
@@ -372,16 +368,11 @@ template <class T> struct view_gradient_rows {
     }
 };
 
-template <class T>
-static __device__ __forceinline__ output_rows<T> result_rows(const struct output_target &target,
-                                                             const struct segment &segment) {
-    return output_rows<T>(target, segment);
-}
-template <class T>
-static __device__ __forceinline__ view_gradient_rows<T>
-result_rows(const struct gradient_target &target, const struct segment &segment) {
-    return view_gradient_rows<T>(target, segment);
-}
+template <class T, class Target> struct result_of;
+template <class T> struct result_of<T, struct output_target> { typedef output_rows<T> rows; };
+template <class T> struct result_of<T, struct gradient_target> {
+    typedef view_gradient_rows<T> rows;
+};
 
 static __device__ __host__ __forceinline__ const struct partial_sums &
 sums_of(const struct output_target &target) {

@@ -53,8 +53,8 @@ __global__ void __launch_bounds__(PLAIN_THREADS)
     plain_product_kernel(const struct segment *segments, Source source, const T *weights, int ld,
                          Target target) {
     const struct segment segment = segments[blockIdx.z];
-    auto left = left_rows<T>(source, segment);
-    auto result = result_rows<T>(target, segment);
+    typename left_of<T, Source>::rows left(source, segment);
+    typename result_of<T, Target>::rows result(target, segment);
     const struct partial_sums &sums = sums_of(target);
     bool absent = result.kept == 0 || left.absent();
     struct part_rows rows = rows_of_part(source.z, segment, blockIdx.y, gridDim.y, PLAIN_TILE);
