@@ -5,7 +5,7 @@
  * as fit work on as many domains at once. */
 #include "cuda_ops.h"
 
-enum { WARPS = 32 /* of a block */ };
+constexpr int WARPS = 32; /* of a block */
 
 struct merging {
     struct batch_norm norm;
@@ -192,7 +192,7 @@ static struct merging merging_of(const struct batch_norm *norm, const struct ten
 
 enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                     const struct slice *slice) {
-    enum { THREADS = 128 };
+    constexpr int THREADS = 128;
     if (norm->mode == NORM_FIXED) {
         LAUNCH(given_kernel, pieces(norm->channels, THREADS), THREADS, 0, cuda_stream(), *norm);
         return cuda_launched("batch_norm_given");

@@ -5,7 +5,7 @@
 #include "pixels.cuh"
 
 /* Pixels whose loads a thread has under way at once. */
-enum { FLIGHT = 2 };
+constexpr int FLIGHT = 2;
 
 struct combining {
     const struct segment *segments;
@@ -174,7 +174,7 @@ static __global__ void __launch_bounds__(PIXEL_THREADS)
     if (lanes != 0) {
         /* In place, lanes past the filters are written as they were read. */
         writable = !store_main        ? 0
-                   : combine.in_place ? (unsigned)ALL_LANES
+                   : combine.in_place ? ALL_LANES
                                       : writable_lanes(main.tensor, segment, cut.filters, channel);
         if (THROUGH)
             norm = norm_lanes_of(combine.main.norm, segment, channel);

@@ -9,11 +9,9 @@
 
 #include "cuda.cuh"
 
-enum {
-    PIXEL_THREADS = 256,
-    CHUNK = 32, /* vectors of a pixel that a block takes at most */
-    ALL_LANES = (1 << LANES) - 1
-};
+constexpr int PIXEL_THREADS = 256;
+constexpr int CHUNK = 32; /* vectors of a pixel that a block takes at most */
+constexpr unsigned ALL_LANES = (1u << LANES) - 1;
 
 static inline int channel_chunks(int channels) {
     return pieces(channels, LANES * CHUNK);
@@ -21,7 +19,7 @@ static inline int channel_chunks(int channels) {
 
 /* Blocks in y for a pass that leaves no sums: enough to fill the device several times. */
 static inline int pixel_parts(const struct slice *slice, int chunks, int pixels_of_image) {
-    enum { BLOCKS = 4096, PIXELS = 32 /* at least, of a block */ };
+    constexpr int BLOCKS = 4096, PIXELS = 32 /* at least, of a block */;
     int wanted = pieces(BLOCKS, (size_t)chunks * slice->count);
     int most = pieces((size_t)largest_segment(slice) * pixels_of_image, PIXELS);
     return most < 1 ? 1 : wanted < most ? wanted : most;
@@ -75,8 +73,7 @@ static __device__ __forceinline__ void store_lanes(T *to, const float (&from)[LA
 static __device__ __forceinline__ unsigned writable_lanes(const struct tensor &gradient,
                                                           const struct segment &segment, int kept,
                                                           int channel) {
-    return tensor_kept(&gradient, &segment) == kept ? (unsigned)ALL_LANES
-                                                    : lanes_below(kept, channel);
+    return tensor_kept(&gradient, &segment) == kept ? ALL_LANES : lanes_below(kept, channel);
 }
 
 /* The thread's rows of a batch-norm. */

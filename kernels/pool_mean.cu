@@ -4,12 +4,13 @@
 #include "image_mean.cuh"
 #include "pixels.cuh"
 
-enum { FLIGHT = 4 /* pixels whose loads a thread has under way at once */ };
+constexpr int FLIGHT = 4; /* pixels whose loads a thread has under way at once */
 
 struct averaging {
     const struct segment *segments;
     struct device_view view;
     struct tensor mean;
+    struct image_rows rows;
 };
 
 template <class T>
@@ -51,17 +52,21 @@ static __global__ void __launch_bounds__(PIXEL_THREADS) mean_kernel(const struct
     }
     const T *gate = all.view.gate.data ? image_data<T>(all.view.gate, segment, image) : NULL;
     T *into = image_data<T>(all.mean, segment, image);
+    float *row = all.rows.at ? image_row(all.rows, segment, image) : NULL;
     add_rows(room, share, sums, [=](int, int channel, float sum) {
-        if (channel < kept)
-            into[channel] =
-                from_float<T>(sum / (float)area * (gate ? to_float(gate[channel]) : 1.0f));
+        if (channel >= kept)
+            return;
+        float mean = sum / (float)area * (gate ? to_float(gate[channel]) : 1.0f);
+        into[channel] = from_float<T>(mean);
+        if (row != NULL)
+            row[channel] = mean;
     });
 }
 
 template <class T>
 enum status cuda_image_mean(const struct view *view, const struct tensor *mean,
-                            const struct slice *slice) {
-    struct averaging all = {slice->device_segments, device_view_of(view), *mean};
+                            const struct image_rows *rows, const struct slice *slice) {
+    struct averaging all = {slice->device_segments, device_view_of(view), *mean, *rows};
     dim3 grid(channel_chunks(view->tensor->channels), largest_segment(slice), slice->count);
     LAUNCH(mean_kernel<T>, grid, PIXEL_THREADS, 0, cuda_stream(), all);
     return cuda_launched("image_mean");
@@ -69,7 +74,8 @@ enum status cuda_image_mean(const struct view *view, const struct tensor *mean,
 
 template <class T>
 enum status cuda_pool_mean_forward(const struct pool_mean *pool, const struct slice *slice) {
-    return cuda_image_mean<T>(&pool->input, &pool->output, slice);
+    const struct image_rows none = {};
+    return cuda_image_mean<T>(&pool->input, &pool->output, &none, slice);
 }
 
 struct spreading {
@@ -143,9 +149,9 @@ enum status cuda_pool_mean_backward(const struct pool_mean *pool, const struct s
 }
 
 template enum status cuda_image_mean<float>(const struct view *, const struct tensor *,
-                                            const struct slice *);
+                                            const struct image_rows *, const struct slice *);
 template enum status cuda_image_mean<bf16>(const struct view *, const struct tensor *,
-                                           const struct slice *);
+                                           const struct image_rows *, const struct slice *);
 template enum status cuda_pool_mean_forward<float>(const struct pool_mean *, const struct slice *);
 template enum status cuda_pool_mean_forward<bf16>(const struct pool_mean *, const struct slice *);
 template enum status cuda_pool_mean_backward<float>(const struct pool_mean *, const struct slice *);

@@ -7,13 +7,14 @@
 #include "pixels.cuh"
 #include "squeeze_excite.cuh"
 
-enum { FLIGHT = 2 /* pixels whose loads a thread has under way at once */ };
+constexpr int FLIGHT = 2; /* pixels whose loads a thread has under way at once */
 
 template <class T>
 enum status cuda_squeeze_excite_forward(const struct squeeze_excite *squeeze,
                                         const struct slice *slice) {
-    enum status status = cuda_image_mean<T>(&squeeze->input, &squeeze->pooled, slice);
-    return status != STATUS_OK ? status : cuda_excite_forward<T>(squeeze, slice);
+    struct excite_rows rows = excite_rows_of(squeeze, slice);
+    TRY(cuda_image_mean<T>(&squeeze->input, &squeeze->pooled, &rows.pooled, slice));
+    return cuda_excite_forward<T>(squeeze, &rows, slice);
 }
 
 struct exciting {
@@ -33,12 +34,12 @@ static __global__ void __launch_bounds__(PIXEL_THREADS) gate_kernel(const struct
     int image = (int)blockIdx.y, kept = tensor_kept(&z, &segment);
     if (image >= segment.images)
         return;
-    float *d_gate = excite_row(all.rows.d_gate, all.rows.channels, all.rows, segment, image);
-    float *pooled = excite_row(all.rows.pooled, all.rows.channels, all.rows, segment, image);
-    const T *gate = image_row<T>(all.gate, segment, image);
-    const T *mean = image_row<T>(all.pooled, segment, image);
+    float *d_gate = image_row(all.rows.d_gate, segment, image);
+    float *pooled = image_row(all.rows.pooled, segment, image);
+    const T *gate = tensor_row<T>(all.gate, segment, image);
+    const T *mean = tensor_row<T>(all.pooled, segment, image);
     /* Rows reach over all channels, so that images of all widths make one matrix. */
-    for (int c = kept + (int)threadIdx.x; blockIdx.x == 0 && c < all.rows.channels;
+    for (int c = kept + (int)threadIdx.x; blockIdx.x == 0 && c < all.rows.d_gate.length;
          c += PIXEL_THREADS)
         d_gate[c] = pooled[c] = 0;
     struct pixel_share share = pixel_share_of(kept);
@@ -124,10 +125,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS) input_kernel(const struc
             if (pixel >= image_end) {
                 int image = pixel / area;
                 image_end = (image + 1) * area;
-                load8(gate, image_row<T>(all.gate, segment, image) + channel);
-                load8(rest,
-                      excite_row(all.rows.d_pooled, all.rows.channels, all.rows, segment, image) +
-                          channel);
+                load8(gate, tensor_row<T>(all.gate, segment, image) + channel);
+                load8(rest, image_row(all.rows.d_pooled, segment, image) + channel);
                 FOR_LANES(rest[lane] /= (float)area)
             }
             float da[LANES];
@@ -153,15 +152,14 @@ enum status cuda_squeeze_excite_backward(const struct squeeze_excite *squeeze,
                            squeeze->gate,
                            excite_rows_of(squeeze, slice)};
     int chunks = channel_chunks(z->channels), parts = all.gradient.sums.parts;
-    LAUNCH(gate_kernel<T>, dim3(chunks, largest_segment(slice), slice->count), PIXEL_THREADS, 0,
-           cuda_stream(), all);
-    enum status status = cuda_launched("squeeze_excite_gate");
-    if (status == STATUS_OK)
-        status = cuda_excite_backward<T>(squeeze, &all.rows, slice);
-    if (status != STATUS_OK)
-        return status;
     if (parts == 0)
         parts = pixel_parts(slice, chunks, z->height * z->width);
+    TRY(cuda_excite_clear(&all.rows));
+    LAUNCH(gate_kernel<T>, dim3(chunks, largest_segment(slice), slice->count), PIXEL_THREADS, 0,
+           cuda_stream(), all);
+    TRY(cuda_launched("squeeze_excite_gate"));
+    TRY(cuda_excite_backward<T>(squeeze, &all.rows, slice));
+    TRY(cuda_excite_gradient(squeeze, &all.rows, slice->gradient));
     LAUNCH(input_kernel<T>, dim3(chunks, parts, slice->count), PIXEL_THREADS, 0, cuda_stream(),
            all);
     return cuda_launched("squeeze_excite_input");
