@@ -5,7 +5,7 @@
  * as fit work on as many domains at once. */
 #include "cuda_ops.h"
 
-enum { WARPS = 32 /* of a block */ };
+constexpr int WARPS = 32; /* of a block */
 
 struct merging {
     struct batch_norm norm;
@@ -91,7 +91,7 @@ static __global__ void __launch_bounds__(WARPS *WARP, 1)
         struct domain domain = domain_at(merge, start + (int)threadIdx.y / merge.team);
         int parts = c < norm.channels ? domain.count * norm.parts : 0;
         float pixels = 0, total = 0, squares = 0;
-#pragma unroll 4
+#pragma unroll 8
         for (int i = member; i < parts; i += merge.team) {
             struct part part = part_of(merge, domain, i, c);
             pixels += part.pixels;
@@ -100,7 +100,7 @@ static __global__ void __launch_bounds__(WARPS *WARP, 1)
         pixels = team_sum(room, merge.team, pixels);
         total = team_sum(room, merge.team, total);
         float mean = pixels > 0 ? total / pixels : 0;
-#pragma unroll 4
+#pragma unroll 8
         for (int i = member; i < parts; i += merge.team) {
             struct part part = part_of(merge, domain, i, c);
             float away = part.first - mean;
@@ -152,7 +152,7 @@ static __global__ void __launch_bounds__(WARPS *WARP, 1)
         struct domain domain = domain_at(merge, start + team);
         int parts = c < norm.channels ? domain.count * norm.parts : 0;
         float pixels = 0, dy = 0, dy_z = 0, dy_zhat = 0;
-#pragma unroll 4
+#pragma unroll 8
         for (int i = member; i < parts; i += merge.team) {
             struct part part = part_of(merge, domain, i, c);
             pixels += part.pixels, dy += part.first, dy_z += part.second;
@@ -192,7 +192,7 @@ static struct merging merging_of(const struct batch_norm *norm, const struct ten
 
 enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                     const struct slice *slice) {
-    enum { THREADS = 128 };
+    constexpr int THREADS = 128;
     if (norm->mode == NORM_FIXED) {
         LAUNCH(given_kernel, pieces(norm->channels, THREADS), THREADS, 0, cuda_stream(), *norm);
         return cuda_launched("batch_norm_given");

@@ -4,9 +4,6 @@
 #include "cuda_ops.h"
 #include "pixels.cuh"
 
-/* Pixels whose loads a thread has under way at once. */
-enum { FLIGHT = 2 };
-
 struct combining {
     const struct segment *segments;
     struct device_view main;
@@ -54,15 +51,10 @@ static __device__ __forceinline__ struct window window_of(const struct tensor &o
             min(2, x.width - left)};
 }
 
-/* x at a pixel of the output; `at` points to the thread's channels of x. */
-template <class T, bool POOL>
-static __device__ __forceinline__ void load_shortcut(float (&into)[LANES],
-                                                     const struct combining &combine, const T *at,
-                                                     int ld, int pixel) {
-    if (!POOL) {
-        load8(into, at + (size_t)pixel * ld);
-        return;
-    }
+/* The mean of x behind a pixel of the output; `at` points to the thread's channels of x. */
+template <class T>
+static __device__ __forceinline__ void
+load_pooled(float (&into)[LANES], const struct combining &combine, const T *at, int ld, int pixel) {
     struct window window = window_of(combine.output, combine.shortcut, pixel);
     FOR_LANES(into[lane] = 0)
 #pragma unroll
@@ -78,7 +70,7 @@ static __device__ __forceinline__ void load_shortcut(float (&into)[LANES],
 }
 
 template <class T, bool POOL>
-static __global__ void __launch_bounds__(PIXEL_THREADS)
+static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
     forward_kernel(const struct combining combine) {
     struct segment segment = combine.segments[blockIdx.z];
     struct pixel_share share = pixel_share_of(tensor_kept(&combine.output, &segment));
@@ -99,25 +91,30 @@ static __global__ void __launch_bounds__(PIXEL_THREADS)
     const T *z_at = segment_data<T>(combine.main.z, segment) + channel;
     const T *x_at = from_x ? segment_data<T>(combine.shortcut, segment) + channel : NULL;
 
-    for (int first = begin + share.row; first < end; first += FLIGHT * share.rows) {
-        float z[FLIGHT][LANES] = {}, x[FLIGHT][LANES] = {};
+    for (int first = begin + share.row; first < end; first += FLIGHT<T> * share.rows) {
+        struct packed<T> packed_z[FLIGHT<T>] = {}, packed_x[FLIGHT<T>] = {};
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++) {
+        for (int i = 0; i < FLIGHT<T>; i++) {
             int pixel = first + i * share.rows;
             if (from_z && pixel < end)
-                load8(z[i], z_at + (size_t)pixel * ld_z);
-            if (from_x && pixel < end)
-                load_shortcut<T, POOL>(x[i], combine, x_at, ld_x, pixel);
+                load_packed(packed_z[i], z_at + (size_t)pixel * ld_z);
+            if (!POOL && from_x && pixel < end)
+                load_packed(packed_x[i], x_at + (size_t)pixel * ld_x);
         }
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++) {
+        for (int i = 0; i < FLIGHT<T>; i++) {
             int pixel = first + i * share.rows;
             if (pixel >= end)
                 break;
-            activate8(combine.main.activation, norm, z[i]);
-            FOR_LANES(z[i][lane] = (has_lane(from_z, lane) ? z[i][lane] : 0.0f) +
-                                   (has_lane(from_x, lane) ? x[i][lane] : 0.0f))
-            store8(y_at + (size_t)pixel * ld, z[i]);
+            float y[LANES], x[LANES];
+            unpack(y, packed_z[i]);
+            unpack(x, packed_x[i]);
+            if (POOL && from_x)
+                load_pooled(x, combine, x_at, ld_x, pixel);
+            activate8(combine.main.activation, norm, y);
+            FOR_LANES(y[lane] = (has_lane(from_z, lane) ? y[lane] : 0.0f) +
+                                (has_lane(from_x, lane) ? x[lane] : 0.0f))
+            store8(y_at + (size_t)pixel * ld, y);
         }
     }
 }
@@ -146,9 +143,10 @@ static __device__ __forceinline__ void store_shortcut(const struct combining &co
 
 /* THROUGH: main has an activation. First the shortcut's gradient: main may overwrite dy. */
 template <class T, bool POOL, bool THROUGH>
-static __global__ void __launch_bounds__(PIXEL_THREADS)
+static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
     backward_kernel(const struct combining combine) {
     __shared__ struct sums_room<2> room;
+    __shared__ struct norm_room norm_room;
     struct segment segment = combine.segments[blockIdx.z];
     struct cut cut = cut_of(combine, segment);
     const struct view_gradient &main = combine.main_gradient, &rest = combine.shortcut_gradient;
@@ -169,17 +167,11 @@ static __global__ void __launch_bounds__(PIXEL_THREADS)
     unsigned lanes = read_main ? lanes_below(cut.filters, channel) : 0;
     bool read_z = lanes != 0 && (THROUGH || main.sums.parts > 0);
     unsigned writable = 0, writable_x = 0;
-    struct norm_lanes norm = {};
-    float mean[LANES] = {};
     if (lanes != 0) {
         /* In place, lanes past the filters are written as they were read. */
         writable = !store_main        ? 0
-                   : combine.in_place ? (unsigned)ALL_LANES
+                   : combine.in_place ? ALL_LANES
                                       : writable_lanes(main.tensor, segment, cut.filters, channel);
-        if (THROUGH)
-            norm = norm_lanes_of(combine.main.norm, segment, channel);
-        if (main.sums.parts > 0)
-            load8(mean, combine.main.norm.mean + combine.main.norm.row(segment) + channel);
     }
     if (lanes_x != 0)
         writable_x = writable_lanes(rest.tensor, segment, cut.inputs, channel);
@@ -192,39 +184,45 @@ static __global__ void __launch_bounds__(PIXEL_THREADS)
     T *main_at = store_main ? segment_data<T>(main.tensor, segment) + channel : NULL;
     T *x_at = lanes_x ? segment_data<T>(rest.tensor, segment) + channel : NULL;
 
+    fill_norm_room(norm_room, share, combine.main.norm, segment, cut.filters);
     struct lane_sums<2> sums;
     sums.clear();
     int last = share.row < share.rows ? end : begin;
-    for (int first = begin + share.row; first < last; first += FLIGHT * share.rows) {
-        float dy[FLIGHT][LANES] = {}, z[FLIGHT][LANES] = {};
+    for (int first = begin + share.row; first < last; first += FLIGHT<T> * share.rows) {
+        struct packed<T> packed_dy[FLIGHT<T>] = {}, packed_z[FLIGHT<T>] = {};
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++) {
+        for (int i = 0; i < FLIGHT<T>; i++) {
             int pixel = first + i * share.rows;
             if ((lanes | used) && pixel < end)
-                load8(dy[i], y_at + (size_t)pixel * ld_y);
+                load_packed(packed_dy[i], y_at + (size_t)pixel * ld_y);
             if (read_z && pixel < end)
-                load8(z[i], z_at + (size_t)pixel * ld_z);
+                load_packed(packed_z[i], z_at + (size_t)pixel * ld_z);
         }
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++) {
+        for (int i = 0; i < FLIGHT<T>; i++) {
             int pixel = first + i * share.rows;
             if (pixel >= end)
                 break;
+            float dy[LANES], z[LANES];
+            unpack(dy, packed_dy[i]);
             if (lanes_x)
-                store_shortcut<T, POOL>(combine, x_at, ld_x, pixel, used, writable_x, dy[i]);
+                store_shortcut<T, POOL>(combine, x_at, ld_x, pixel, used, writable_x, dy);
             if (lanes == 0)
                 continue;
+            unpack(z, packed_z[i]);
             if (THROUGH) {
                 float da[LANES];
-                FOR_LANES(da[lane] = dy[i][lane])
-                through_activation8(combine.main.activation, norm, z[i], da);
+                FOR_LANES(da[lane] = dy[lane])
+                through_view8(combine.main.activation, combine.main.norm, norm_room, share.vector,
+                              z, da);
                 round8<T>(da);
-                FOR_LANES(dy[i][lane] = has_lane(lanes, lane) ? da[lane] : dy[i][lane])
+                FOR_LANES(dy[lane] = has_lane(lanes, lane) ? da[lane] : dy[lane])
             }
             if (writable)
-                store_lanes(main_at + (size_t)pixel * ld_main, dy[i], writable);
+                store_lanes(main_at + (size_t)pixel * ld_main, dy, writable);
             /* Lanes past the filters sum up to what nobody reads. */
-            sum_gradient(sums, mean, z[i], dy[i]);
+            if (main.sums.parts > 0)
+                sum_gradient(sums, norm_room, share.vector, z, dy);
         }
     }
     if (main.sums.parts > 0)

@@ -2,7 +2,7 @@
  * double, as there is little of it. */
 #include "cuda_ops.h"
 
-enum { WARPS = 4 /* of a block: so many images */ };
+constexpr int WARPS = 4; /* of a block: so many images */
 
 struct measuring {
     const struct segment *segments;

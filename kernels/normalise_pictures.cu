@@ -1,7 +1,8 @@
 /* Bytes to elements: pictures of a segment lie one behind the other on both sides. */
 #include "cuda_ops.h"
 
-enum { THREADS = 256, WIDTH = 4, TURNS = 4 /* of a thread */ };
+constexpr int THREADS = 256, WIDTH = 4;
+constexpr int TURNS = 4; /* of a thread */
 
 struct normalising {
     const struct segment *segments;
@@ -38,7 +39,7 @@ static __global__ void __launch_bounds__(THREADS) normalise_kernel(const struct 
         size_t at = (((size_t)blockIdx.x * TURNS + turn) * THREADS + threadIdx.x) * WIDTH;
         if (at >= count)
             break;
-        int end = count - at < WIDTH ? (int)(count - at) : (int)WIDTH;
+        int end = count - at < WIDTH ? (int)(count - at) : WIDTH;
         uint8_t bytes[WIDTH] = {};
         if (whole && end == WIDTH) {
             uchar4 all = *reinterpret_cast<const uchar4 *>(from + at);

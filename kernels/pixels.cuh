@@ -9,11 +9,9 @@
 
 #include "cuda.cuh"
 
-enum {
-    PIXEL_THREADS = 256,
-    CHUNK = 32, /* vectors of a pixel that a block takes at most */
-    ALL_LANES = (1 << LANES) - 1
-};
+constexpr int PIXEL_THREADS = 256;
+constexpr int CHUNK = 32; /* vectors of a pixel that a block takes at most */
+constexpr unsigned ALL_LANES = (1u << LANES) - 1;
 
 static inline int channel_chunks(int channels) {
     return pieces(channels, LANES * CHUNK);
@@ -21,7 +19,7 @@ static inline int channel_chunks(int channels) {
 
 /* Blocks in y for a pass that leaves no sums: enough to fill the device several times. */
 static inline int pixel_parts(const struct slice *slice, int chunks, int pixels_of_image) {
-    enum { BLOCKS = 4096, PIXELS = 32 /* at least, of a block */ };
+    constexpr int BLOCKS = 4096, PIXELS = 32 /* at least, of a block */;
     int wanted = pieces(BLOCKS, (size_t)chunks * slice->count);
     int most = pieces((size_t)largest_segment(slice) * pixels_of_image, PIXELS);
     return most < 1 ? 1 : wanted < most ? wanted : most;
@@ -57,6 +55,25 @@ static __device__ __forceinline__ bool has_lane(unsigned lanes, int lane) {
     return lanes >> lane & 1;
 }
 
+/* A vector as it comes from memory: a thread that waits for several has them in few registers. */
+template <class T> struct packed;
+template <> struct packed<float> { float4 low, high; };
+template <> struct packed<bf16> { uint4 all; };
+static __device__ __forceinline__ void load_packed(struct packed<float> &into, const float *from) {
+    const float4 *at = reinterpret_cast<const float4 *>(from);
+    into.low = at[0], into.high = at[1];
+}
+static __device__ __forceinline__ void load_packed(struct packed<bf16> &into, const bf16 *from) {
+    into.all = *reinterpret_cast<const uint4 *>(from);
+}
+template <class T>
+static __device__ __forceinline__ void unpack(float (&into)[LANES], const struct packed<T> &from) {
+    load8(into, reinterpret_cast<const T *>(&from));
+}
+
+/* Pixels whose vectors a thread has under way at once: as many bytes for either type. */
+template <class T> constexpr int FLIGHT = 32 / (LANES * (int)sizeof(T));
+
 template <class T>
 static __device__ __forceinline__ void store_lanes(T *to, const float (&from)[LANES],
                                                    unsigned lanes) {
@@ -75,8 +92,7 @@ static __device__ __forceinline__ void store_lanes(T *to, const float (&from)[LA
 static __device__ __forceinline__ unsigned writable_lanes(const struct tensor &gradient,
                                                           const struct segment &segment, int kept,
                                                           int channel) {
-    return tensor_kept(&gradient, &segment) == kept ? (unsigned)ALL_LANES
-                                                    : lanes_below(kept, channel);
+    return tensor_kept(&gradient, &segment) == kept ? ALL_LANES : lanes_below(kept, channel);
 }
 
 /* The thread's rows of a batch-norm. */
@@ -98,10 +114,45 @@ norm_lanes_of(const struct norm_view &norm, const struct segment &segment, int c
     return lanes;
 }
 
+/* The block's rows of a batch-norm in shared memory, where a thread's registers hold sums. Halves
+ * of vectors lie apart, so that neighbouring vectors are in different banks. */
+enum norm_row { ROW_SCALE, ROW_SHIFT, ROW_MEAN, NORM_ROWS };
+struct norm_room {
+    float4 rows[NORM_ROWS][2][CHUNK];
+};
+
+static __device__ __forceinline__ void put_norm_row(struct norm_room &room, enum norm_row which,
+                                                    const struct pixel_share &share,
+                                                    const float *row) {
+    const float4 *from = reinterpret_cast<const float4 *>(row + share.channel);
+    room.rows[which][0][share.vector] = from[0];
+    room.rows[which][1][share.vector] = from[1];
+}
+
+static __device__ __forceinline__ void
+get_norm_row(float (&into)[LANES], const struct norm_room &room, enum norm_row which, int vector) {
+    float4 low = room.rows[which][0][vector], high = room.rows[which][1][vector];
+    into[0] = low.x, into[1] = low.y, into[2] = low.z, into[3] = low.w;
+    into[4] = high.x, into[5] = high.y, into[6] = high.z, into[7] = high.w;
+}
+
+/* All threads of the block must come. Nothing is put where there is no norm. */
+static __device__ __forceinline__ void fill_norm_room(struct norm_room &room,
+                                                      const struct pixel_share &share,
+                                                      const struct norm_view &norm,
+                                                      const struct segment &segment, int kept) {
+    if (norm.scale != NULL && share.row == 0 && share.channel < kept) {
+        put_norm_row(room, ROW_SCALE, share, norm.scale + norm.row(segment));
+        put_norm_row(room, ROW_SHIFT, share, norm.shift + norm.row(segment));
+        put_norm_row(room, ROW_MEAN, share, norm.mean + norm.row(segment));
+    }
+    __syncthreads();
+}
+
 /* One decision for all lanes instead of one for each. */
-#define FOR_LANES(statement)                                                                       \
+#define FOR_LANES(...)                                                                             \
     _Pragma("unroll") for (int lane = 0; lane < LANES; lane++) {                                   \
-        statement;                                                                                 \
+        __VA_ARGS__;                                                                               \
     }
 #define FOR_EACH_ACTIVATION(activation, STATEMENT)                                                 \
     switch (activation) {                                                                          \
@@ -133,6 +184,20 @@ static __device__ __forceinline__ void through_activation8(enum activation activ
 #define THROUGH(A) da[lane] *= activation_slope(A, norm.scale[lane] * z[lane] + norm.shift[lane])
     FOR_EACH_ACTIVATION(activation, THROUGH)
 #undef THROUGH
+}
+
+/* The same with the norm's rows from shared memory. */
+static __device__ __forceinline__ void through_view8(enum activation activation,
+                                                     const struct norm_view &norm,
+                                                     const struct norm_room &room, int vector,
+                                                     const float (&z)[LANES], float (&da)[LANES]) {
+    struct norm_lanes lanes;
+    FOR_LANES(lanes.scale[lane] = 1, lanes.shift[lane] = 0)
+    if (norm.scale != NULL) {
+        get_norm_row(lanes.scale, room, ROW_SCALE, vector);
+        get_norm_row(lanes.shift, room, ROW_SHIFT, vector);
+    }
+    through_activation8(activation, lanes, z, da);
 }
 
 template <class T> static __device__ __forceinline__ void round8(float (&values)[LANES]) {
@@ -215,9 +280,11 @@ static __device__ __forceinline__ void leave_count(const struct partial_sums &in
 
 /* The thread's d loss / d norm(z) (rounded as it is stored) and z to its two sums. */
 static __device__ __forceinline__ void sum_gradient(struct lane_sums<2> &sums,
-                                                    const float (&mean)[LANES],
+                                                    const struct norm_room &room, int vector,
                                                     const float (&z)[LANES],
                                                     const float (&dy)[LANES]) {
+    float mean[LANES];
+    get_norm_row(mean, room, ROW_MEAN, vector);
     FOR_LANES(sums.of[0][lane] += dy[lane]; sums.of[1][lane] += dy[lane] * (z[lane] - mean[lane]))
 }
 

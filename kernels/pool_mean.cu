@@ -4,12 +4,11 @@
 #include "image_mean.cuh"
 #include "pixels.cuh"
 
-enum { FLIGHT = 4 /* pixels whose loads a thread has under way at once */ };
-
 struct averaging {
     const struct segment *segments;
     struct device_view view;
     struct tensor mean;
+    struct image_rows rows;
 };
 
 template <class T>
@@ -21,7 +20,7 @@ static __device__ __forceinline__ T *image_data(const struct tensor &tensor,
 
 /* The gate is the same for all pixels of an image: it multiplies the sum. */
 template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS) mean_kernel(const struct averaging all) {
+static __global__ void __launch_bounds__(PIXEL_THREADS, 4) mean_kernel(const struct averaging all) {
     __shared__ struct sums_room<1> room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z;
@@ -32,36 +31,43 @@ static __global__ void __launch_bounds__(PIXEL_THREADS) mean_kernel(const struct
     int area = z.height * z.width, ld = tensor_ld(&z, &segment);
     const T *from = image_data<T>(z, segment, image) + share.channel;
     struct norm_lanes norm = norm_lanes_of(all.view.norm, segment, share.channel);
+    constexpr int TURNS = 2 * FLIGHT<T>; /* one tensor only */
     struct lane_sums<1> sums;
     sums.clear();
     int end = share.row < share.rows ? area : 0;
-    for (int first = share.row; first < end; first += FLIGHT * share.rows) {
-        float values[FLIGHT][LANES];
+    for (int first = share.row; first < end; first += TURNS * share.rows) {
+        struct packed<T> packed[TURNS] = {};
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++)
+        for (int i = 0; i < TURNS; i++)
             if (first + i * share.rows < end)
-                load8(values[i], from + (size_t)(first + i * share.rows) * ld);
+                load_packed(packed[i], from + (size_t)(first + i * share.rows) * ld);
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++) {
+        for (int i = 0; i < TURNS; i++) {
             if (first + i * share.rows >= end)
                 break;
-            activate8(all.view.activation, norm, values[i]);
-            FOR_LANES(sums.of[0][lane] += values[i][lane])
+            float values[LANES];
+            unpack(values, packed[i]);
+            activate8(all.view.activation, norm, values);
+            FOR_LANES(sums.of[0][lane] += values[lane])
         }
     }
     const T *gate = all.view.gate.data ? image_data<T>(all.view.gate, segment, image) : NULL;
     T *into = image_data<T>(all.mean, segment, image);
+    float *row = all.rows.at ? image_row(all.rows, segment, image) : NULL;
     add_rows(room, share, sums, [=](int, int channel, float sum) {
-        if (channel < kept)
-            into[channel] =
-                from_float<T>(sum / (float)area * (gate ? to_float(gate[channel]) : 1.0f));
+        if (channel >= kept)
+            return;
+        float mean = sum / (float)area * (gate ? to_float(gate[channel]) : 1.0f);
+        into[channel] = from_float<T>(mean);
+        if (row != NULL)
+            row[channel] = mean;
     });
 }
 
 template <class T>
 enum status cuda_image_mean(const struct view *view, const struct tensor *mean,
-                            const struct slice *slice) {
-    struct averaging all = {slice->device_segments, device_view_of(view), *mean};
+                            const struct image_rows *rows, const struct slice *slice) {
+    struct averaging all = {slice->device_segments, device_view_of(view), *mean, *rows};
     dim3 grid(channel_chunks(view->tensor->channels), largest_segment(slice), slice->count);
     LAUNCH(mean_kernel<T>, grid, PIXEL_THREADS, 0, cuda_stream(), all);
     return cuda_launched("image_mean");
@@ -69,7 +75,8 @@ enum status cuda_image_mean(const struct view *view, const struct tensor *mean,
 
 template <class T>
 enum status cuda_pool_mean_forward(const struct pool_mean *pool, const struct slice *slice) {
-    return cuda_image_mean<T>(&pool->input, &pool->output, slice);
+    const struct image_rows none = {};
+    return cuda_image_mean<T>(&pool->input, &pool->output, &none, slice);
 }
 
 struct spreading {
@@ -81,8 +88,10 @@ struct spreading {
 
 /* Every pixel of an image gets the same share. */
 template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS) spread_kernel(const struct spreading all) {
+static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
+    spread_kernel(const struct spreading all) {
     __shared__ struct sums_room<2> room;
+    __shared__ struct norm_room norm_room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z;
     const struct view_gradient &gradient = all.gradient;
@@ -100,10 +109,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS) spread_kernel(const stru
     const T *z_at = segment_data<T>(z, segment) + channel;
     const T *dy_at = segment_data<T>(all.output_gradient, segment) + channel;
     T *into = segment_data<T>(gradient.tensor, segment) + channel;
-    struct norm_lanes norm = norm_lanes_of(all.view.norm, segment, channel);
-    float mean[LANES] = {}, part = 1.0f / (float)area;
-    if (gradient.sums.parts > 0)
-        load8(mean, all.view.norm.mean + all.view.norm.row(segment) + channel);
+    fill_norm_room(norm_room, share, all.view.norm, segment, kept);
+    float part = 1.0f / (float)area;
     struct lane_sums<2> sums;
     sums.clear();
     int last = share.row < share.rows ? end : begin;
@@ -114,9 +121,10 @@ static __global__ void __launch_bounds__(PIXEL_THREADS) spread_kernel(const stru
             load8(values, z_at + (size_t)pixel * ld_z);
         FOR_LANES(dy[lane] *= part)
         if (gradient.through)
-            through_activation8(all.view.activation, norm, values, dy);
+            through_view8(all.view.activation, all.view.norm, norm_room, share.vector, values, dy);
         round8<T>(dy);
-        sum_gradient(sums, mean, values, dy);
+        if (gradient.sums.parts > 0)
+            sum_gradient(sums, norm_room, share.vector, values, dy);
         if (gradient.accumulate) {
             load8(values, into + (size_t)pixel * ld);
             FOR_LANES(dy[lane] += values[lane])
@@ -143,9 +151,9 @@ enum status cuda_pool_mean_backward(const struct pool_mean *pool, const struct s
 }
 
 template enum status cuda_image_mean<float>(const struct view *, const struct tensor *,
-                                            const struct slice *);
+                                            const struct image_rows *, const struct slice *);
 template enum status cuda_image_mean<bf16>(const struct view *, const struct tensor *,
-                                           const struct slice *);
+                                           const struct image_rows *, const struct slice *);
 template enum status cuda_pool_mean_forward<float>(const struct pool_mean *, const struct slice *);
 template enum status cuda_pool_mean_forward<bf16>(const struct pool_mean *, const struct slice *);
 template enum status cuda_pool_mean_backward<float>(const struct pool_mean *, const struct slice *);

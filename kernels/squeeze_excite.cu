@@ -7,13 +7,12 @@
 #include "pixels.cuh"
 #include "squeeze_excite.cuh"
 
-enum { FLIGHT = 2 /* pixels whose loads a thread has under way at once */ };
-
 template <class T>
 enum status cuda_squeeze_excite_forward(const struct squeeze_excite *squeeze,
                                         const struct slice *slice) {
-    enum status status = cuda_image_mean<T>(&squeeze->input, &squeeze->pooled, slice);
-    return status != STATUS_OK ? status : cuda_excite_forward<T>(squeeze, slice);
+    struct excite_rows rows = excite_rows_of(squeeze, slice);
+    TRY(cuda_image_mean<T>(&squeeze->input, &squeeze->pooled, &rows.pooled, slice));
+    return cuda_excite_forward<T>(squeeze, &rows, slice);
 }
 
 struct exciting {
@@ -26,19 +25,19 @@ struct exciting {
 
 /* d loss / d gate = sum over the image's pixels of d (a gate) a; on through the hard sigmoid. */
 template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS) gate_kernel(const struct exciting all) {
+static __global__ void __launch_bounds__(PIXEL_THREADS, 3) gate_kernel(const struct exciting all) {
     __shared__ struct sums_room<1> room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z, &entry = all.gradient.tensor;
     int image = (int)blockIdx.y, kept = tensor_kept(&z, &segment);
     if (image >= segment.images)
         return;
-    float *d_gate = excite_row(all.rows.d_gate, all.rows.channels, all.rows, segment, image);
-    float *pooled = excite_row(all.rows.pooled, all.rows.channels, all.rows, segment, image);
-    const T *gate = image_row<T>(all.gate, segment, image);
-    const T *mean = image_row<T>(all.pooled, segment, image);
+    float *d_gate = image_row(all.rows.d_gate, segment, image);
+    float *pooled = image_row(all.rows.pooled, segment, image);
+    const T *gate = tensor_row<T>(all.gate, segment, image);
+    const T *mean = tensor_row<T>(all.pooled, segment, image);
     /* Rows reach over all channels, so that images of all widths make one matrix. */
-    for (int c = kept + (int)threadIdx.x; blockIdx.x == 0 && c < all.rows.channels;
+    for (int c = kept + (int)threadIdx.x; blockIdx.x == 0 && c < all.rows.d_gate.length;
          c += PIXEL_THREADS)
         d_gate[c] = pooled[c] = 0;
     struct pixel_share share = pixel_share_of(kept);
@@ -53,22 +52,25 @@ static __global__ void __launch_bounds__(PIXEL_THREADS) gate_kernel(const struct
     struct lane_sums<1> sums;
     sums.clear();
     int end = share.row < share.rows ? area : 0;
-    for (int first = share.row; first < end; first += FLIGHT * share.rows) {
-        float a[FLIGHT][LANES], d[FLIGHT][LANES];
+    for (int first = share.row; first < end; first += FLIGHT<T> * share.rows) {
+        struct packed<T> packed_a[FLIGHT<T>] = {}, packed_d[FLIGHT<T>] = {};
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++) {
+        for (int i = 0; i < FLIGHT<T>; i++) {
             int pixel = first + i * share.rows;
             if (pixel >= end)
                 break;
-            load8(a[i], z_at + (size_t)pixel * ld);
-            load8(d[i], entry_at + (size_t)pixel * ld_entry);
+            load_packed(packed_a[i], z_at + (size_t)pixel * ld);
+            load_packed(packed_d[i], entry_at + (size_t)pixel * ld_entry);
         }
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++) {
+        for (int i = 0; i < FLIGHT<T>; i++) {
             if (first + i * share.rows >= end)
                 break;
-            activate8(all.view.activation, norm, a[i]);
-            FOR_LANES(sums.of[0][lane] += d[i][lane] * a[i][lane])
+            float a[LANES], d[LANES];
+            unpack(a, packed_a[i]);
+            unpack(d, packed_d[i]);
+            activate8(all.view.activation, norm, a);
+            FOR_LANES(sums.of[0][lane] += d[lane] * a[lane])
         }
     }
     add_rows(room, share, sums, [=](int, int channel, float sum) {
@@ -82,8 +84,9 @@ static __global__ void __launch_bounds__(PIXEL_THREADS) gate_kernel(const struct
 
 /* d loss / d a = d (a gate) gate + d pooled / pixels, and on through the activation. */
 template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS) input_kernel(const struct exciting all) {
+static __global__ void __launch_bounds__(PIXEL_THREADS, 3) input_kernel(const struct exciting all) {
     __shared__ struct sums_room<2> room;
+    __shared__ struct norm_room norm_room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z;
     const struct view_gradient &gradient = all.gradient;
@@ -99,42 +102,38 @@ static __global__ void __launch_bounds__(PIXEL_THREADS) input_kernel(const struc
     unsigned lanes = writable_lanes(gradient.tensor, segment, kept, channel);
     const T *z_at = segment_data<T>(z, segment) + channel;
     T *into = segment_data<T>(gradient.tensor, segment) + channel;
-    struct norm_lanes norm = norm_lanes_of(all.view.norm, segment, channel);
-    float mean[LANES] = {}, gate[LANES] = {}, rest[LANES] = {};
-    if (gradient.sums.parts > 0)
-        load8(mean, all.view.norm.mean + all.view.norm.row(segment) + channel);
+    fill_norm_room(norm_room, share, all.view.norm, segment, kept);
+    float part = 1.0f / (float)area;
     struct lane_sums<2> sums;
     sums.clear();
-    int last = share.row < share.rows ? end : begin, image_end = -1;
-    for (int first = begin + share.row; first < last; first += FLIGHT * share.rows) {
-        float d[FLIGHT][LANES], values[FLIGHT][LANES];
+    int last = share.row < share.rows ? end : begin;
+    for (int first = begin + share.row; first < last; first += FLIGHT<T> * share.rows) {
+        struct packed<T> packed_d[FLIGHT<T>] = {}, packed_z[FLIGHT<T>] = {};
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++) {
+        for (int i = 0; i < FLIGHT<T>; i++) {
             int pixel = first + i * share.rows;
             if (pixel >= last)
                 break;
-            load8(d[i], into + (size_t)pixel * ld);
-            load8(values[i], z_at + (size_t)pixel * ld_z);
+            load_packed(packed_d[i], into + (size_t)pixel * ld);
+            load_packed(packed_z[i], z_at + (size_t)pixel * ld_z);
         }
 #pragma unroll
-        for (int i = 0; i < FLIGHT; i++) {
+        for (int i = 0; i < FLIGHT<T>; i++) {
             int pixel = first + i * share.rows;
             if (pixel >= last)
                 break;
-            if (pixel >= image_end) {
-                int image = pixel / area;
-                image_end = (image + 1) * area;
-                load8(gate, image_row<T>(all.gate, segment, image) + channel);
-                load8(rest,
-                      excite_row(all.rows.d_pooled, all.rows.channels, all.rows, segment, image) +
-                          channel);
-                FOR_LANES(rest[lane] /= (float)area)
-            }
-            float da[LANES];
-            FOR_LANES(da[lane] = d[i][lane] * gate[lane] + rest[lane])
-            through_activation8(all.view.activation, norm, values[i], da);
+            int image = pixel / area;
+            float gate[LANES], rest[LANES];
+            load8(gate, tensor_row<T>(all.gate, segment, image) + channel);
+            load8(rest, image_row(all.rows.d_pooled, segment, image) + channel);
+            float da[LANES], values[LANES];
+            unpack(da, packed_d[i]);
+            unpack(values, packed_z[i]);
+            FOR_LANES(da[lane] = da[lane] * gate[lane] + rest[lane] * part)
+            through_view8(all.view.activation, all.view.norm, norm_room, share.vector, values, da);
             round8<T>(da);
-            sum_gradient(sums, mean, values[i], da);
+            if (gradient.sums.parts > 0)
+                sum_gradient(sums, norm_room, share.vector, values, da);
             store_lanes(into + (size_t)pixel * ld, da, lanes);
         }
     }
@@ -153,15 +152,14 @@ enum status cuda_squeeze_excite_backward(const struct squeeze_excite *squeeze,
                            squeeze->gate,
                            excite_rows_of(squeeze, slice)};
     int chunks = channel_chunks(z->channels), parts = all.gradient.sums.parts;
-    LAUNCH(gate_kernel<T>, dim3(chunks, largest_segment(slice), slice->count), PIXEL_THREADS, 0,
-           cuda_stream(), all);
-    enum status status = cuda_launched("squeeze_excite_gate");
-    if (status == STATUS_OK)
-        status = cuda_excite_backward<T>(squeeze, &all.rows, slice);
-    if (status != STATUS_OK)
-        return status;
     if (parts == 0)
         parts = pixel_parts(slice, chunks, z->height * z->width);
+    TRY(cuda_excite_clear(&all.rows));
+    LAUNCH(gate_kernel<T>, dim3(chunks, largest_segment(slice), slice->count), PIXEL_THREADS, 0,
+           cuda_stream(), all);
+    TRY(cuda_launched("squeeze_excite_gate"));
+    TRY(cuda_excite_backward<T>(squeeze, &all.rows, slice));
+    TRY(cuda_excite_gradient(squeeze, &all.rows, slice->gradient));
     LAUNCH(input_kernel<T>, dim3(chunks, parts, slice->count), PIXEL_THREADS, 0, cuda_stream(),
            all);
     return cuda_launched("squeeze_excite_input");

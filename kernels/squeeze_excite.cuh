@@ -2,39 +2,40 @@
 #ifndef TAPER_SQUEEZE_EXCITE_CUH
 #define TAPER_SQUEEZE_EXCITE_CUH
 
-#include "cuda.cuh"
+#include "image_mean.cuh"
 
-/* In scratch, backward: a row per image slot, zero past the channels that the image keeps. d_gate
- * and d_hidden are gradients before the hard sigmoid and before the ReLU. */
+/* In scratch: a row per image, not rounded to T. Backward they are zero past the channels that an
+ * image keeps, so that images of all widths make one matrix; d_gate and d_hidden are gradients
+ * before the hard sigmoid and before the ReLU. */
 struct excite_rows {
-    int first, count;                  /* slots that the slice covers */
-    int channels, hidden;              /* lengths of rows: full ones, rounded up to LANES */
-    float *pooled, *d_gate, *d_pooled; /* [slot][channels] */
-    float *hidden_values, *d_hidden;   /* [slot][hidden] */
+    int count;                                  /* slots that the slice covers */
+    int images;                                 /* of them in use */
+    struct image_rows pooled, d_gate, d_pooled; /* of all channels, rounded up to LANES */
+    struct image_rows hidden, d_hidden;
 };
 
 struct excite_rows excite_rows_of(const struct squeeze_excite *squeeze, const struct slice *slice);
 
-static __device__ __forceinline__ float *excite_row(float *rows, int length,
-                                                    const struct excite_rows &all,
-                                                    const struct segment &segment, int image) {
-    return rows + (size_t)(segment.first - all.first + image) * length;
-}
-
 /* Of a tensor with one pixel per image. */
 template <class T>
-static __device__ __forceinline__ T *image_row(const struct tensor &tensor,
-                                               const struct segment &segment, int image) {
+static __device__ __forceinline__ T *tensor_row(const struct tensor &tensor,
+                                                const struct segment &segment, int image) {
     return segment_data<T>(tensor, segment) + (size_t)image * tensor_ld(&tensor, &segment);
 }
 
-/* pooled -> hidden -> gate */
+/* rows.pooled -> hidden, gate */
 template <class T>
-enum status cuda_excite_forward(const struct squeeze_excite *squeeze, const struct slice *slice);
+enum status cuda_excite_forward(const struct squeeze_excite *squeeze,
+                                const struct excite_rows *rows, const struct slice *slice);
 
-/* rows.d_gate, rows.pooled -> rows.d_pooled, and the gradients of the four parameters. */
+/* rows.d_gate -> d_hidden, d_pooled (and the hidden values, for the gradients) */
 template <class T>
 enum status cuda_excite_backward(const struct squeeze_excite *squeeze,
                                  const struct excite_rows *rows, const struct slice *slice);
+
+/* Before and after that: rows of slots without images, and the gradients of the parameters. */
+enum status cuda_excite_clear(const struct excite_rows *rows);
+enum status cuda_excite_gradient(const struct squeeze_excite *squeeze,
+                                 const struct excite_rows *rows, float *gradient);
 
 #endif

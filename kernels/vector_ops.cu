@@ -2,7 +2,8 @@
  * vectors are aligned in one load. */
 #include "cuda_ops.h"
 
-enum { THREADS = 256, WIDTH = 4, TERMS = 64 /* that one launch adds */ };
+constexpr int THREADS = 256, WIDTH = 4;
+constexpr int TERMS = 64; /* that one launch adds */
 
 /* The elements of one thread. */
 struct span {
@@ -14,7 +15,7 @@ struct span {
 static __device__ __forceinline__ struct span span_of(size_t count, int aligned) {
     struct span span = {((size_t)blockIdx.x * THREADS + threadIdx.x) * WIDTH, 0, false};
     if (span.at < count)
-        span.count = count - span.at < WIDTH ? (int)(count - span.at) : (int)WIDTH;
+        span.count = count - span.at < WIDTH ? (int)(count - span.at) : WIDTH;
     span.whole = aligned && span.count == WIDTH;
     return span;
 }
