@@ -99,9 +99,9 @@ static void assert_gradients(const struct side *device, const struct side *cpu) 
             continue;
         assert_near(part->name, device->gradient + part->offset, expected, part->count,
                     gradient_bound);
-        for (size_t e = 0; e < part->count; e++) /* dropped: exactly zero */
+        for (size_t e = 0; e < part->count; e++) /* dropped, or a sum that happens to cancel */
             if (expected[e] == 0)
-                assert_true(device->gradient[part->offset + e] == 0);
+                assert_true(fabs((double)device->gradient[part->offset + e]) < 1e-8);
     }
 }
 
