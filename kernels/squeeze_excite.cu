@@ -130,7 +130,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) input_kernel(const st
             unpack(da, packed_d[i]);
             unpack(values, packed_z[i]);
             FOR_LANES(da[lane] = da[lane] * gate[lane] + rest[lane] * part)
-            through_view8(all.view.activation, all.view.norm, norm_room, share.vector, values, da);
+            through_view8(all.view.activation, all.view.norm, norm_room, share.vector, values, da,
+                          ALL_LANES);
             round8<T>(da);
             if (gradient.sums.parts > 0)
                 sum_gradient(sums, norm_room, share.vector, values, da);
@@ -138,7 +139,7 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) input_kernel(const st
         }
     }
     if (gradient.sums.parts > 0)
-        leave_sums(room, share, sums, gradient.sums, segment, kept);
+        leave_sums(room, share, sums, gradient.sums, all.segments, z);
 }
 
 template <class T>
