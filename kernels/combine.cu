@@ -241,23 +241,29 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
     fill_norm_room(norm_room, share, combine.main.norm, segment, cut.filters);
     struct lane_sums<2> sums;
     sums.clear();
+    /* Where a pixel alone takes many registers, one at a time; and one body for all, not unrolled.
+     */
+    constexpr int TURNS = POOL || THROUGH ? 1 : FLIGHT<T>;
     int last = share.row < share.rows ? end : begin;
-    for (int first = begin + share.row; first < last; first += FLIGHT<T> * share.rows) {
-        struct packed<T> packed_dy[FLIGHT<T>] = {}, packed_z[FLIGHT<T>] = {};
+    for (int first = begin + share.row; first < last; first += TURNS * share.rows) {
+        struct packed<T> packed_dy[TURNS] = {}, packed_z[TURNS] = {};
 #pragma unroll
-        for (int i = 0; i < FLIGHT<T>; i++) {
+        for (int i = 0; i < TURNS; i++) {
             int pixel = first + i * share.rows;
             if ((lanes.main | lanes.used) && pixel < last)
                 load_packed(packed_dy[i], pixel_at(dy, pixel));
             if (lanes.main && (THROUGH || into.parts > 0) && pixel < last)
                 load_packed(packed_z[i], pixel_at(z, pixel));
         }
+#pragma unroll 1
+        for (int i = 0; i < TURNS && first + i * share.rows < last; i++) {
+            backward_pixel<T, POOL, THROUGH>(combine, norm_room, share.vector, lanes, main,
+                                             shortcut, first + i * share.rows, packed_dy[0],
+                                             packed_z[0], sums);
 #pragma unroll
-        for (int i = 0; i < FLIGHT<T>; i++)
-            if (first + i * share.rows < last)
-                backward_pixel<T, POOL, THROUGH>(combine, norm_room, share.vector, lanes, main,
-                                                 shortcut, first + i * share.rows, packed_dy[i],
-                                                 packed_z[i], sums);
+            for (int next = 1; next < TURNS; next++)
+                packed_dy[next - 1] = packed_dy[next], packed_z[next - 1] = packed_z[next];
+        }
     }
     if (into.parts > 0)
         leave_sums(room, share, sums, into, combine.segments, combine.main.z);

@@ -114,6 +114,7 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
     struct lane_sums<2> sums;
     sums.clear();
     int last = share.row < share.rows ? end : begin;
+#pragma unroll 1
     for (int pixel = begin + share.row; pixel < last; pixel += share.rows) {
         float dy[LANES], values[LANES] = {};
         load8(dy, dy_at + (size_t)(pixel / area) * ld_dy);
