@@ -1,8 +1,43 @@
-/* The CPU backend: its table of operations. */
+/* The CPU backend: its table of operations, and its memory, which is the host's own. */
 #include "cpu.h"
+#include "support/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static enum status take(void **memory, size_t bytes, const char *what) {
+    return allocate(memory, bytes, 1, what);
+}
+
+static enum status copy(void *to, const void *from, size_t bytes) {
+    memcpy(to, from, bytes);
+    return STATUS_OK;
+}
+
+static enum status clear(void *memory, size_t bytes) {
+    memset(memory, 0, bytes);
+    return STATUS_OK;
+}
+
+static enum status finish(void) {
+    return STATUS_OK;
+}
+
+static const struct memory host_memory = {.take = take,
+                                          .give_back = free,
+                                          .take_shared = take,
+                                          .give_back_shared = free,
+                                          .copy = copy,
+                                          .clear = clear,
+                                          .finish = finish};
 
 static const struct ops cpu = {
     .name = "cpu",
+    .memory = &host_memory,
+    .activation_size = sizeof(real),
+    .align = CHANNEL_ALIGN,
+    .blocks = 1,
+    .scratch = 1 << 20,
     .convolution_prepared_size = convolution_prepared_size,
     .convolution_scratch = convolution_scratch,
     .dense_prepare = dense_prepare,

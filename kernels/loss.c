@@ -2,6 +2,7 @@
 #include "cpu.h"
 
 #include <math.h>
+#include <string.h>
 
 /* softmax(x / temperature)[c] = exp((x[c] - largest) / temperature - log_sum): no exponent is
  * positive, so that nothing overflows. */
@@ -51,13 +52,24 @@ static void loss_of_image(const struct loss *loss, const real *logits, real *gra
     loss->correct[picture] = best == label;
 }
 
+static void copy_row(const struct loss *loss, const struct segment *segment, int image) {
+    size_t classes = loss->logits->channels;
+    memcpy(loss->rows + (segment->picture + image) * classes,
+           tensor_image(loss->logits, segment, image), classes * sizeof(real));
+}
+
 enum status loss_forward_backward(const struct loss *loss, const struct slice *slice) {
     for (int s = 0; s < slice->count; s++) {
         const struct segment *segment = &slice->segments[s];
-        for (int image = 0; image < segment->images; image++)
+        for (int image = 0; image < segment->images; image++) {
+            if (loss->rows)
+                copy_row(loss, segment, image);
+            if (loss->labels == NULL)
+                continue;
             loss_of_image(loss, tensor_image(loss->logits, segment, image),
                           loss->gradient ? tensor_image(loss->gradient, segment, image) : NULL,
                           segment->picture + image);
+        }
     }
     return STATUS_OK;
 }

@@ -59,10 +59,6 @@ template <int pending> static __device__ __forceinline__ void copy_async_wait() 
 
 #else
 
-#include <deque>
-#include <map>
-#include <vector>
-
 static inline float bf16_half(unsigned two, int half) {
     return __uint_as_float(half ? two & 0xffff0000u : two << 16);
 }
@@ -105,29 +101,14 @@ static inline void load_transposed(unsigned (&into)[4], const bf16 *row) {
     load_matrices_as(into, row, true);
 }
 
-/* Done as late as the wait allows, so that reading before it shows. */
-struct late_copy {
-    void *to;
-    const void *from;
-};
-static inline std::deque<std::vector<late_copy>> &late_copies() {
-    static std::map<void *, std::deque<std::vector<late_copy>>> of_threads;
-    std::deque<std::vector<late_copy>> &mine = of_threads[cuemu::cur];
-    if (mine.empty())
-        mine.emplace_back();
-    return mine;
-}
 static inline void copy_async(void *shared, const void *global) {
-    late_copies().back().push_back({shared, global});
+    on_cpu::copy_late(shared, global, 16);
 }
 static inline void copy_async_commit() {
-    late_copies().emplace_back();
+    on_cpu::end_group_of_copies();
 }
 template <int pending> static inline void copy_async_wait() {
-    std::deque<std::vector<late_copy>> &groups = late_copies();
-    for (; (int)groups.size() > pending + 1; groups.pop_front())
-        for (const late_copy &copy : groups.front())
-            memcpy(copy.to, copy.from, 16);
+    on_cpu::wait_for_copies(pending);
 }
 
 #endif

@@ -99,7 +99,7 @@ struct loss {
     real smoothing, teacher_weight, temperature, scale;
     double *losses; /* [image] */
     uint8_t *correct;
-    real *rows; /* [image][classes]: the logits themselves; all else only with labels */
+    real *rows; /* [image][classes]: the logits themselves, or NULL; all else only with labels */
 };
 
 /* pictures uint8 NHWC -> input tensor: (value / 255 - mean[c]) / deviation[c]. */

@@ -122,7 +122,7 @@ struct batch_norm {
                           forward:  mean and sum of squared deviations of z
                           backward: sum dy and sum dy (z - mean)
                           Other backends: floats in the same place and order. Consumed by the next
-                          batch_norm_*: all norms of a pass may share the memory. */
+                          batch_norm_* of this norm. */
     double *row_count; /* [segment][part] pixels behind the partial */
 };
 

@@ -12,10 +12,14 @@ enum status vector_add(real *into, const real *const *from, int terms, size_t co
     return STATUS_OK;
 }
 
+static real decay_of(const struct update *update, size_t i) {
+    return update->decays == NULL || update->decays[i] ? update->decay : 0;
+}
+
 static void sgd(const struct update *update, size_t count, real *weight, const real *gradient,
                 real *velocity) {
     for (size_t i = 0; i < count; i++) {
-        real g = gradient[i] + update->decay * weight[i];
+        real g = gradient[i] + decay_of(update, i) * weight[i];
         velocity[i] = update->momentum * velocity[i] + g;
         weight[i] -=
             update->rate * (update->nesterov ? g + update->momentum * velocity[i] : velocity[i]);
@@ -25,7 +29,7 @@ static void sgd(const struct update *update, size_t count, real *weight, const r
 static void rmsprop(const struct update *update, size_t count, real *weight, const real *gradient,
                     real *velocity, real *square) {
     for (size_t i = 0; i < count; i++) {
-        real g = gradient[i] + update->decay * weight[i];
+        real g = gradient[i] + decay_of(update, i) * weight[i];
         square[i] = update->alpha * square[i] + (1 - update->alpha) * g * g;
         real root = (real)sqrt((double)square[i]);
         velocity[i] = update->momentum * velocity[i] + g / (root + update->epsilon);

@@ -57,11 +57,12 @@ struct op_case {
     int odd_height, odd_width;  /* pool: the shortcut is 2 h - 1 high, 2 w - 1 wide */
     int in_place;               /* the gradient of main is the gradient of the output */
 
-    int weighted, teacher; /* loss */
+    int weighted, teacher, no_labels; /* loss */
     real smoothing, teacher_weight, temperature;
 
     int terms;            /* add */
     struct update update; /* update; average: rate is `keep` */
+    int some_decay;       /* update: not all elements decay */
 };
 
 extern const struct op_case op_cases[];

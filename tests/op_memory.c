@@ -8,8 +8,9 @@
 
 enum { GUARD = 64, GUARD_BYTE = 0xa5 };
 
-static size_t element_size(enum element element) {
+size_t op_element_size(enum element element) {
     static const size_t sizes[] = {[ELEMENT_REAL] = sizeof(real),
+                                   [ELEMENT_BF16] = 2,
                                    [ELEMENT_DOUBLE] = sizeof(double),
                                    [ELEMENT_INT] = sizeof(int),
                                    [ELEMENT_BYTE] = 1};
@@ -18,8 +19,20 @@ static size_t element_size(enum element element) {
 
 /* Whole numbers have no NaN. */
 static double spare_of(const struct op_memory *memory, enum element element) {
-    int is_whole = element == ELEMENT_INT || element == ELEMENT_BYTE;
-    return is_whole ? 0 : (double)(real)memory->spare;
+    switch (element) {
+    case ELEMENT_INT:
+    case ELEMENT_BYTE:
+        return 0;
+    case ELEMENT_BF16:
+        return op_round_bf16(memory->spare);
+    default:
+        return (double)(real)memory->spare;
+    }
+}
+
+int op_is_spare(const struct op_memory *memory, const struct op_buffer *buffer, size_t index) {
+    double value = op_element(buffer, index), spare = spare_of(memory, buffer->element);
+    return value == spare || (isnan(value) && isnan(spare));
 }
 
 static void *allocated(void *memory) {
@@ -30,10 +43,34 @@ static void *allocated(void *memory) {
     return memory;
 }
 
+/* A bf16 is the upper half of a float; halves go to the even neighbour. */
+static uint16_t bf16_of(double value) {
+    float narrow = (float)value;
+    uint32_t bits;
+    memcpy(&bits, &narrow, sizeof bits);
+    if (isnan(narrow))
+        return 0x7fff;
+    return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+static double from_bf16(uint16_t half) {
+    uint32_t bits = (uint32_t)half << 16;
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return (double)value;
+}
+
+double op_round_bf16(double value) {
+    return from_bf16(bf16_of(value));
+}
+
 void op_set(struct op_buffer *buffer, size_t index, double value) {
     switch (buffer->element) {
     case ELEMENT_REAL:
         ((real *)buffer->data)[index] = (real)value;
+        break;
+    case ELEMENT_BF16:
+        ((uint16_t *)buffer->data)[index] = bf16_of(value);
         break;
     case ELEMENT_DOUBLE:
         ((double *)buffer->data)[index] = value;
@@ -51,6 +88,8 @@ double op_element(const struct op_buffer *buffer, size_t index) {
     switch (buffer->element) {
     case ELEMENT_REAL:
         return (double)((const real *)buffer->data)[index];
+    case ELEMENT_BF16:
+        return from_bf16(((const uint16_t *)buffer->data)[index]);
     case ELEMENT_DOUBLE:
         return ((const double *)buffer->data)[index];
     case ELEMENT_INT:
@@ -61,6 +100,17 @@ double op_element(const struct op_buffer *buffer, size_t index) {
     return 0;
 }
 
+static void *take_bytes(const struct memory *place, size_t bytes) {
+    void *memory = NULL;
+    if (place == NULL)
+        return allocated(aligned_alloc(GUARD, (bytes + GUARD - 1) / GUARD * GUARD));
+    if (place->take_shared(&memory, bytes, "a trial") != STATUS_OK) {
+        fprintf(stderr, "error: %s\n", failure());
+        exit(1);
+    }
+    return memory;
+}
+
 struct op_buffer *op_take(struct op_memory *memory, const char *name, enum element element,
                           size_t count) {
     if (memory->count == OP_BUFFERS) {
@@ -69,20 +119,45 @@ struct op_buffer *op_take(struct op_memory *memory, const char *name, enum eleme
     }
     struct op_buffer *buffer = &memory->buffers[memory->count++];
     *buffer = (struct op_buffer){.name = name, .element = element, .count = count};
-    size_t whole = GUARD + (count + READ_SLACK) * element_size(element) + GUARD;
-    buffer->memory = allocated(aligned_alloc(GUARD, (whole + GUARD - 1) / GUARD * GUARD));
+    size_t whole = GUARD + (count + READ_SLACK) * op_element_size(element) + GUARD;
+    buffer->memory = take_bytes(memory->place, whole);
     memset(buffer->memory, GUARD_BYTE, whole);
     buffer->data = (char *)buffer->memory + GUARD;
-    buffer->counts = allocated(calloc(count + 1, 1));
+    buffer->worth = allocated(calloc(count + 1, 1));
+    buffer->values = allocated(calloc(count + 1, sizeof *buffer->values));
     for (size_t i = 0; i < count + READ_SLACK; i++)
         op_set(buffer, i, spare_of(memory, element));
     return buffer;
 }
 
+void op_declare(struct op_buffer *buffer, size_t index) {
+    if (buffer->worth[index] == WORTH_VALUE)
+        return;
+    buffer->worth[index] = WORTH_VALUE;
+    buffer->values[buffer->value_count++] = index;
+}
+
+void op_declare_all(struct op_buffer *buffer) {
+    for (size_t i = 0; i < buffer->count; i++)
+        op_declare(buffer, i);
+}
+
+void op_end_run(struct op_buffer *buffer) {
+    if (buffer->run_count == OP_RUNS) {
+        fputs("a buffer of a trial has too many runs\n", stderr);
+        exit(1);
+    }
+    buffer->runs[buffer->run_count++] = buffer->value_count;
+}
+
 void op_memory_release(struct op_memory *memory) {
     for (int b = 0; b < memory->count; b++) {
-        free(memory->buffers[b].memory);
-        free(memory->buffers[b].counts);
+        if (memory->place)
+            memory->place->give_back_shared(memory->buffers[b].memory);
+        else
+            free(memory->buffers[b].memory);
+        free(memory->buffers[b].worth);
+        free(memory->buffers[b].values);
     }
     memory->count = 0;
 }
@@ -96,12 +171,10 @@ static int differing_bytes(const unsigned char *at, size_t count) {
 
 static int broken_around(const struct op_memory *memory, const struct op_buffer *buffer) {
     int broken = differing_bytes(buffer->memory, GUARD);
-    double spare = spare_of(memory, buffer->element);
-    for (size_t i = buffer->count; i < buffer->count + READ_SLACK; i++) {
-        double value = op_element(buffer, i);
-        broken += value != spare && !(isnan(value) && isnan(spare));
-    }
-    size_t end = (buffer->count + READ_SLACK) * element_size(buffer->element);
+    for (size_t i = 0; i < buffer->count + READ_SLACK; i++)
+        if (i >= buffer->count || buffer->worth[i] == WORTH_PEACE)
+            broken += !op_is_spare(memory, buffer, i);
+    size_t end = (buffer->count + READ_SLACK) * op_element_size(buffer->element);
     return broken + differing_bytes((const unsigned char *)buffer->data + end, GUARD);
 }
 

@@ -23,9 +23,14 @@ static void forward_flat(struct op_trial *trial) {
     if (test->kind == OP_ADD)
         must(ops->add(vectors[0], (const real *const *)vectors + 1, test->terms, count));
     else if (test->kind == OP_UPDATE)
-        must(ops->update(&test->update, count, vectors[0], vectors[1], vectors[2], vectors[3]));
+        must(ops->update(&trial->update, count, vectors[0], vectors[1], vectors[2], vectors[3]));
     else
         must(ops->average(vectors[0], vectors[1], test->update.rate, count));
+}
+
+static void finish(const struct ops *ops) {
+    if (ops->memory)
+        must(ops->memory->finish());
 }
 
 void op_trial_forward(struct op_trial *trial) {
@@ -65,6 +70,7 @@ void op_trial_forward(struct op_trial *trial) {
     default:
         forward_flat(trial);
     }
+    finish(ops);
 }
 
 void op_trial_backward(struct op_trial *trial) {
@@ -95,4 +101,5 @@ void op_trial_backward(struct op_trial *trial) {
     default:
         break;
     }
+    finish(ops);
 }

@@ -188,8 +188,15 @@ static void loss_of_image(const struct loss *loss, const struct segment *segment
 
 static enum status loss_forward_backward(const struct loss *loss, const struct slice *slice) {
     for (int s = 0; s < slice->count; s++)
-        for (int image = 0; image < slice->segments[s].images; image++)
-            loss_of_image(loss, &slice->segments[s], image);
+        for (int image = 0; image < slice->segments[s].images; image++) {
+            const struct segment *segment = &slice->segments[s];
+            int classes = loss->logits->channels;
+            for (int c = 0; c < classes; c++)
+                loss->rows[(segment->picture + image) * classes + c] =
+                    *element(loss->logits, segment, image, c);
+            if (loss->labels)
+                loss_of_image(loss, segment, image);
+        }
     return STATUS_OK;
 }
 
@@ -223,7 +230,8 @@ static enum status update(const struct update *update, size_t count, real *weigh
                           const real *gradient, real *velocity, real *square) {
     double rate = update->rate, momentum = update->momentum, alpha = update->alpha;
     for (size_t i = 0; i < count; i++) {
-        double g = (double)gradient[i] + (double)update->decay * (double)weight[i], step = g;
+        double decay = update->decays == NULL || update->decays[i] ? (double)update->decay : 0;
+        double g = (double)gradient[i] + decay * (double)weight[i], step = g;
         if (update->kind == OPTIMISER_RMSPROP) {
             square[i] = (real)(alpha * (double)square[i] + (1 - alpha) * g * g);
             step = g / (sqrt((double)square[i]) + (double)update->epsilon);
@@ -254,6 +262,9 @@ static enum status prepare(const struct convolution *convolution) {
 const struct ops *ops_reference(void) {
     static const struct ops reference = {
         .name = "reference",
+        .activation_size = sizeof(real),
+        .align = CHANNEL_ALIGN,
+        .blocks = 1,
         .convolution_prepared_size = nothing,
         .convolution_scratch = nothing,
         .dense_prepare = prepare,

@@ -5,34 +5,50 @@
 #include <math.h>
 #include <stdlib.h>
 
-static double partial(const struct batch_norm *norm, const struct segment *segment, int which,
-                      int channel) {
-    return norm->partial[((size_t)segment->index * 2 + which) * norm->stride + channel];
+/* One part of a segment. */
+struct part {
+    const struct segment *segment;
+    int index; /* of all parts of the batch: its row */
+};
+
+static struct part part_of(const struct batch_norm *norm, const struct slice *slice, int i) {
+    const struct segment *segment = &slice->segments[i / norm->parts];
+    return (struct part){segment, segment->index * norm->parts + i % norm->parts};
 }
 
-/* Pixels that the segment adds to the statistics of the channel in the domain. */
-static double counted(const struct batch_norm *norm, const struct tensor *z,
-                      const struct segment *segment, int domain, int channel) {
-    if (norm_domain(norm, segment) != domain || channel >= tensor_kept(z, segment))
+static int part_count(const struct batch_norm *norm, const struct slice *slice) {
+    return slice->count * norm->parts;
+}
+
+static double partial(const struct batch_norm *norm, struct part part, int which, int channel) {
+    return norm->partial[((size_t)part.index * 2 + which) * norm->stride + channel];
+}
+
+/* Pixels that the part adds to the statistics of the channel in the domain. */
+static double counted(const struct batch_norm *norm, const struct tensor *z, struct part part,
+                      int domain, int channel) {
+    if (norm_domain(norm, part.segment) != domain || channel >= tensor_kept(z, part.segment))
         return 0;
-    return norm->row_count[segment->index];
+    return norm->row_count[part.index];
 }
 
-/* Sum over the domain's segments: of n, of n * mean, or of a partial. */
+/* Sum of a partial over the domain's parts. */
 static double total(const struct batch_norm *norm, const struct tensor *z,
                     const struct slice *slice, int domain, int channel, int which) {
     double sum = 0;
-    for (int s = 0; s < slice->count; s++)
-        if (counted(norm, z, &slice->segments[s], domain, channel) > 0)
-            sum += partial(norm, &slice->segments[s], which, channel);
+    for (int i = 0; i < part_count(norm, slice); i++) {
+        struct part part = part_of(norm, slice, i);
+        if (counted(norm, z, part, domain, channel) > 0)
+            sum += partial(norm, part, which, channel);
+    }
     return sum;
 }
 
 static double pixels(const struct batch_norm *norm, const struct tensor *z,
                      const struct slice *slice, int domain, int channel) {
     double sum = 0;
-    for (int s = 0; s < slice->count; s++)
-        sum += counted(norm, z, &slice->segments[s], domain, channel);
+    for (int i = 0; i < part_count(norm, slice); i++)
+        sum += counted(norm, z, part_of(norm, slice, i), domain, channel);
     return sum;
 }
 
@@ -59,17 +75,17 @@ static void statistics(const struct batch_norm *norm, const struct tensor *z,
                        const struct slice *slice, int domain, int c) {
     size_t row = (size_t)domain * norm->stride + c;
     double n = pixels(norm, z, slice, domain, c), mean = 0, squares = 0;
-    for (int s = 0; s < slice->count; s++) {
-        double count = counted(norm, z, &slice->segments[s], domain, c);
+    for (int i = 0; i < part_count(norm, slice); i++) {
+        struct part part = part_of(norm, slice, i);
+        double count = counted(norm, z, part, domain, c);
         if (count > 0)
-            mean += count / n * partial(norm, &slice->segments[s], 0, c);
+            mean += count / n * partial(norm, part, 0, c);
     }
-    for (int s = 0; s < slice->count; s++) {
-        const struct segment *segment = &slice->segments[s];
-        double count = counted(norm, z, segment, domain, c);
+    for (int i = 0; i < part_count(norm, slice); i++) {
+        struct part part = part_of(norm, slice, i);
+        double count = counted(norm, z, part, domain, c);
         if (count > 0)
-            squares +=
-                partial(norm, segment, 1, c) + count * pow(partial(norm, segment, 0, c) - mean, 2);
+            squares += partial(norm, part, 1, c) + count * pow(partial(norm, part, 0, c) - mean, 2);
     }
     double variance = n > 0 ? squares / n : 0;
     double scale = n > 0 ? (double)norm->weight[c] / sqrt(variance + (double)norm->epsilon) : 0;

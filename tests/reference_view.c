@@ -65,14 +65,20 @@ double seen(const struct view *view, const struct segment *segment, int pixel, i
     return view->gate ? a * (double)*element(view->gate, segment, image, channel) : a;
 }
 
+/* The reference puts everything into the first part of a segment. */
 static double *partial(const struct batch_norm *norm, const struct segment *segment, int which) {
-    return norm->partial + ((size_t)segment->index * 2 + which) * norm->stride;
+    return norm->partial + ((size_t)segment->index * norm->parts * 2 + which) * norm->stride;
+}
+
+static void set_count(const struct batch_norm *norm, const struct segment *segment, int count) {
+    for (int part = 0; part < norm->parts; part++)
+        norm->row_count[(size_t)segment->index * norm->parts + part] = part == 0 ? count : 0;
 }
 
 void reference_moments(const struct batch_norm *norm, const struct tensor *z,
                        const struct segment *segment) {
     int count = pixel_count(z, segment), kept = tensor_kept(z, segment);
-    norm->row_count[segment->index] = kept ? count : 0;
+    set_count(norm, segment, kept ? count : 0);
     for (int c = 0; c < kept; c++) {
         double mean = 0, squares = 0;
         for (int p = 0; p < count; p++)
@@ -86,7 +92,7 @@ void reference_moments(const struct batch_norm *norm, const struct tensor *z,
 
 void leave_nothing(const struct batch_norm *norm, const struct segment *segment) {
     if (norm && norm->mode != NORM_FIXED)
-        norm->row_count[segment->index] = 0;
+        set_count(norm, segment, 0);
 }
 
 void leave_ungated_gradient(const struct view *view, const struct segment *segment,
@@ -112,7 +118,7 @@ void leave_ungated_gradient(const struct view *view, const struct segment *segme
         }
     }
     if (norm)
-        norm->row_count[segment->index] = kept ? count : 0;
+        set_count(norm, segment, kept ? count : 0);
 }
 
 void leave_gradient(const struct view *view, const struct segment *segment, const double *da) {

@@ -13,6 +13,9 @@ void check_against_reference(const struct ops *ops);
 /* NaN or numbers in spare lanes, dropped channels and weights, scratch: the same bits. */
 void check_spare_values_change_no_bit(const struct ops *ops);
 
+/* The same trial twice: the same bits. */
+void check_the_same_bits_twice(const struct ops *ops);
+
 /* One slice of all segments, or a slice for each group: the same bits. */
 void check_slices_do_not_matter(const struct ops *ops);
 

@@ -118,7 +118,7 @@ static void check_parameters(struct pair *pair) {
     struct op_trial *trial = &pair->trial;
     const struct op_buffer *parameters = op_find(&trial->memory, trial->parameters);
     for (size_t i = 0; i < trial->parameter_count; i += 1 + trial->parameter_count / 50)
-        if (parameters->counts[i])
+        if (parameters->worth[i])
             assert_slope(pair, "a parameter",
                          trial->slice.gradient[i] - pair->start.slice.gradient[i],
                          slope(pair, &trial->parameters[i], trial_loss));

@@ -18,10 +18,13 @@ enum buffer {
 
 struct build {
     struct pass *pass;
-    size_t bytes; /* taken so far */
+    size_t bytes;        /* taken so far of the arena */
+    size_t device_bytes; /* and of the operations' own memory */
     size_t image_size[BUFFER_COUNT];
     real *data[BUFFER_COUNT];
-    size_t scratch; /* the largest need of any operation */
+    size_t widest_norm;          /* stride */
+    double *partial, *row_count; /* of all batch-norms: each is consumed before the next */
+    size_t scratch;              /* the largest need of any operation */
 };
 
 static void *take(struct build *build, size_t count, size_t size) {
@@ -30,30 +33,48 @@ static void *take(struct build *build, size_t count, size_t size) {
     return build->pass->arena ? arena_take(build->pass->arena, bytes) : NULL;
 }
 
-static real *take_reals(struct build *build, size_t count) {
-    return take(build, count + READ_SLACK, sizeof(real));
+/* Pieces of the operations' own memory begin on what the widest copy wants. */
+enum { DEVICE_ALIGN = 256 };
+
+/* What operations work on: the arena, or their own memory. */
+static void *take_operand(struct build *build, size_t count, size_t size) {
+    const struct pass *pass = build->pass;
+    if (!pass->ops->memory->separate)
+        return take(build, count, size);
+    char *piece = pass->device ? (char *)pass->device + build->device_bytes : NULL;
+    build->device_bytes += (count * size + DEVICE_ALIGN - 1) / DEVICE_ALIGN * DEVICE_ALIGN;
+    return piece;
 }
 
-static struct tensor tensor_shape(int height, int width, int channels, const int *kept) {
-    int ld = round_up(channels, CHANNEL_ALIGN);
+static real *take_reals(struct build *build, size_t count) {
+    return take_operand(build, count + READ_SLACK, sizeof(real));
+}
+
+static real *take_elements(struct build *build, size_t count) {
+    return take_operand(build, count + READ_SLACK, build->pass->ops->activation_size);
+}
+
+static struct tensor tensor_shape(const struct build *build, int height, int width, int channels,
+                                  const int *kept) {
+    int align = build->pass->ops->align, ld = round_up(channels, align);
     return (struct tensor){.image_size = (size_t)height * width * ld,
                            .height = height,
                            .width = width,
                            .channels = channels,
-                           .align = CHANNEL_ALIGN,
+                           .align = align,
                            .kept = kept};
 }
 
 static struct tensor own_tensor(struct build *build, int height, int width, int channels,
                                 const int *kept) {
-    struct tensor tensor = tensor_shape(height, width, channels, kept);
-    tensor.data = take_reals(build, tensor.image_size * build->pass->slots);
+    struct tensor tensor = tensor_shape(build, height, width, channels, kept);
+    tensor.data = take_elements(build, tensor.image_size * build->pass->slots);
     return tensor;
 }
 
 static struct tensor shared_tensor(struct build *build, enum buffer buffer, int height, int width,
                                    int channels, const int *kept) {
-    struct tensor tensor = tensor_shape(height, width, channels, kept);
+    struct tensor tensor = tensor_shape(build, height, width, channels, kept);
     if (build->pass->arena == NULL && tensor.image_size > build->image_size[buffer])
         build->image_size[buffer] = tensor.image_size;
     tensor.image_size = build->image_size[buffer];
@@ -90,15 +111,36 @@ static size_t offset_of(const struct pass *pass, int layer, enum parameter_part 
     return parameter ? parameter->offset : 0;
 }
 
+static int norm_parts(const struct pass *pass) {
+    int parts = pass->ops->blocks / pass->options.groups;
+    return parts > 1 ? parts : 1;
+}
+
+static size_t partial_rows(const struct pass *pass) {
+    return (size_t)(pass->options.groups + pass->options.shards) * norm_parts(pass);
+}
+
+/* Partial sums are consumed before the next batch-norm's are made: a device, which takes the whole
+ * batch through one operation after the other, has one buffer for all. Threads of the host are each
+ * elsewhere in the network. */
+static void take_partials(struct build *build, struct batch_norm *norm) {
+    size_t rows = partial_rows(build->pass), stride = norm->stride;
+    if (stride > build->widest_norm)
+        build->widest_norm = stride;
+    bool own = !build->pass->ops->memory->separate;
+    norm->partial = own ? take_operand(build, rows * 2 * stride, sizeof(double)) : build->partial;
+    norm->row_count = own ? take_operand(build, rows, sizeof(double)) : build->row_count;
+}
+
 static struct batch_norm *add_norm(struct build *build, int layer, enum parameter_part part,
                                    int channels) {
     struct pass *pass = build->pass;
     struct batch_norm *norm = &pass->norms[pass->norm_count++];
     size_t domains = pass->options.shared_norm ? 1 : pass->options.groups;
-    size_t segments = pass->options.groups + pass->options.shards;
     size_t stride = round_up(channels, CHANNEL_ALIGN);
     *norm = (struct batch_norm){.channels = channels,
                                 .stride = (int)stride,
+                                .parts = norm_parts(pass),
                                 .epsilon = pass->options.epsilon,
                                 .weight_offset = offset_of(pass, layer, part, ROLE_NORM_WEIGHT),
                                 .bias_offset = offset_of(pass, layer, part, ROLE_NORM_BIAS)};
@@ -106,8 +148,7 @@ static struct batch_norm *add_norm(struct build *build, int layer, enum paramete
                      &norm->grad_y, &norm->grad_z,   &norm->grad_one};
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         *rows[i] = take_reals(build, domains * stride);
-    norm->partial = take(build, segments * 2 * stride, sizeof(double));
-    norm->row_count = take(build, segments, sizeof(double));
+    take_partials(build, norm);
     return norm;
 }
 
@@ -254,8 +295,8 @@ static const struct tensor *add_squeeze_excite(struct build *build, int layer,
 static struct layer_output build_absent(struct build *build, int layer,
                                         const struct layer_shape *shape,
                                         struct layer_output input) {
-    struct tensor nothing =
-        tensor_shape(shape->out_height, shape->out_width, 0, build->pass->widths[layer].filters);
+    struct tensor nothing = tensor_shape(build, shape->out_height, shape->out_width, 0,
+                                         build->pass->widths[layer].filters);
     struct view main = {.tensor = keep_tensor(build, nothing)};
     return add_combine(build, layer, shape, main, &input);
 }
@@ -354,9 +395,9 @@ static struct layer_output build_pictures(struct build *build) {
                         .channels = network->channels,
                         .align = 1,
                         .kept = pass->picture_channels};
-    input->data = take_reals(build, input->image_size * pass->slots);
-    pass->pictures.mean = pass->options.mean;
-    pass->pictures.deviation = pass->options.deviation;
+    input->data = take_elements(build, input->image_size * pass->slots);
+    pass->pictures.mean = pass->picture_mean = take_reals(build, MAX_PICTURE_CHANNELS);
+    pass->pictures.deviation = pass->picture_deviation = take_reals(build, MAX_PICTURE_CHANNELS);
     return (struct layer_output){.view = {.tensor = input}, .channels = network->channels};
 }
 
@@ -385,6 +426,23 @@ static void build_layers(struct build *build) {
     pass->logits = output.view;
 }
 
+/* A batch's copy where operations can read it. */
+static void build_operands(struct build *build) {
+    struct pass *pass = build->pass;
+    const struct network *network = pass->network;
+    size_t images = pass->options.images, classes = network->classes;
+    size_t picture = (size_t)network->height * network->width * network->channels;
+    pass->operands.pictures = take_operand(build, images, picture);
+    pass->operands.labels = take_operand(build, images, sizeof(int));
+    pass->operands.weights = take_reals(build, images);
+    pass->operands.teacher = take_reals(build, images * classes);
+    pass->device_losses = take_operand(build, images, sizeof *pass->device_losses);
+    pass->device_hits = take_operand(build, images, sizeof *pass->device_hits);
+    pass->device_segments =
+        take_operand(build, pass->options.groups + pass->options.shards, sizeof *pass->segments);
+    pass->device_widths = take_operand(build, pass->width_count, sizeof(int));
+}
+
 /* Everything whose size does not depend on a layer. */
 static void build_batch(struct build *build) {
     struct pass *pass = build->pass;
@@ -394,39 +452,72 @@ static void build_batch(struct build *build) {
     pass->shards = take(build, options->shards, sizeof *pass->shards);
     pass->order = take(build, options->shards, sizeof *pass->order);
     pass->shard_status = take(build, options->shards, sizeof *pass->shard_status);
-    pass->losses = take(build, images, sizeof *pass->losses);
-    pass->hits = take(build, images, sizeof *pass->hits);
     pass->logit_rows = take_reals(build, images * pass->network->classes);
     pass->given_statistics = take_reals(build, pass->statistics.size);
     pass->values = take_reals(build, pass->parameters.size);
     pass->gradient_stride = round_up((int)pass->parameters.size + READ_SLACK, CHANNEL_ALIGN);
-    pass->gradients =
-        options->backward ? take_reals(build, pass->gradient_stride * options->shards) : NULL;
+    pass->gradients = options->backward && options->shards > 1
+                          ? take_reals(build, pass->gradient_stride * options->shards)
+                          : NULL;
     int threads = pass_threads(pass);
     for (int worker = 0; worker < threads; worker++) {
-        pass->scratch[worker] = take(build, 1, build->scratch);
+        pass->scratch[worker] = take_operand(build, 1, build->scratch);
     }
+}
+
+/* Tensors know widths where operations read them. */
+static void point_to_widths(struct pass *pass) {
+    int layers = pass->network->layer_count, groups = pass->options.groups;
+    if (!pass->ops->memory->separate)
+        pass->device_widths = pass->width_memory;
+    int *next = pass->device_widths;
+    for (int layer = 0; layer < layers; layer++) {
+        struct layer_widths *widths = &pass->widths[layer];
+        int **each[] = {&widths->filters, &widths->out, &widths->expand, &widths->squeeze,
+                        &widths->kernel};
+        for (int i = 0; i < WIDTHS_PER_LAYER; i++, next = next ? next + groups : NULL)
+            *each[i] = next;
+    }
+    pass->picture_channels = next;
 }
 
 static void build_all(struct build *build) {
     build->pass->step_count = build->pass->norm_count = build->pass->tensor_count = 0;
+    if (build->pass->ops->memory->separate)
+        build_operands(build);
+    point_to_widths(build->pass);
     build_layers(build);
     build_batch(build);
 }
 
 static void build_shared(struct build *build) {
+    size_t rows = partial_rows(build->pass);
     for (int buffer = 0; buffer < BUFFER_COUNT; buffer++)
-        build->data[buffer] = take_reals(build, build->image_size[buffer] * build->pass->slots);
+        build->data[buffer] = take_elements(build, build->image_size[buffer] * build->pass->slots);
+    if (!build->pass->ops->memory->separate)
+        return;
+    build->partial = take_operand(build, rows * 2 * build->widest_norm, sizeof(double));
+    build->row_count = take_operand(build, rows, sizeof(double));
 }
 
-/* Twice the same way: without an arena everything is only measured, shared buffers included, whose
+static enum status create_memory(struct build *build) {
+    struct pass *pass = build->pass;
+    pass->bytes = build->bytes + build->device_bytes;
+    TRY(arena_create(&pass->arena, build->bytes, "a pass"));
+    if (build->device_bytes > 0)
+        TRY(pass->ops->memory->take(&pass->device, build->device_bytes,
+                                    "the activations of a pass"));
+    build->bytes = build->device_bytes = 0;
+    return STATUS_OK;
+}
+
+/* Twice the same way: without memory everything is only measured, shared buffers included, whose
  * sizes are known after a look at all layers. */
 enum status pass_build(struct pass *pass) {
-    struct build build = {.pass = pass, .scratch = CPU_SCRATCH};
+    struct build build = {.pass = pass, .scratch = pass->ops->scratch};
     build_all(&build);
     build_shared(&build);
-    pass->bytes = build.bytes;
-    TRY(arena_create(&pass->arena, pass->bytes, "the activations of a pass"));
+    TRY(create_memory(&build));
     build_shared(&build);
     build_all(&build);
     return STATUS_OK;

@@ -9,22 +9,33 @@ enum { DEFAULT_SHARDS = 16, STEPS_PER_LAYER = 6, NORMS_PER_LAYER = 3, TENSORS_PE
 enum { INDEPENDENT_GROUPS = 4 };
 
 static enum status create_widths(struct pass *pass) {
-    int layers = pass->network->layer_count, groups = pass->options.groups;
+    size_t layers = pass->network->layer_count, groups = pass->options.groups;
+    pass->width_count = (layers * WIDTHS_PER_LAYER + 1) * groups;
     TRY(allocate(&pass->widths, layers, sizeof *pass->widths, "layer widths"));
-    TRY(allocate(&pass->width_memory, (size_t)layers * 5 * groups + groups, sizeof(int),
-                 "layer widths"));
-    int *next = pass->width_memory;
-    for (int layer = 0; layer < layers; layer++) {
-        struct layer_widths *widths = &pass->widths[layer];
-        int **each[] = {&widths->filters, &widths->out, &widths->expand, &widths->squeeze,
-                        &widths->kernel};
-        for (int i = 0; i < 5; i++, next += groups)
-            *each[i] = next;
-    }
-    pass->picture_channels = next;
-    for (int group = 0; group < groups; group++)
-        pass->picture_channels[group] = pass->network->channels;
+    TRY(allocate(&pass->width_memory, pass->width_count, sizeof(int), "layer widths"));
+    for (size_t group = 0; group < groups; group++)
+        pass->width_memory[layers * WIDTHS_PER_LAYER * groups + group] = pass->network->channels;
     return STATUS_OK;
+}
+
+/* Read by the host after every run, and written to by operations (or by a copy of theirs). */
+static enum status create_results(struct pass *pass) {
+    const struct memory *memory = pass->ops->memory;
+    size_t images = pass->options.images;
+    void *losses = NULL, *hits = NULL;
+    enum status status = memory->take_shared(&losses, images * sizeof(double), "losses");
+    pass->losses = losses;
+    if (status == STATUS_OK)
+        status = memory->take_shared(&hits, images, "hits");
+    pass->hits = hits;
+    return status;
+}
+
+static enum status copy_picture_norm(struct pass *pass) {
+    const struct memory *memory = pass->ops->memory;
+    TRY(memory->copy(pass->picture_mean, pass->options.mean, sizeof pass->options.mean));
+    return memory->copy(pass->picture_deviation, pass->options.deviation,
+                        sizeof pass->options.deviation);
 }
 
 /* The operations read the pass's own copy: it may be read past its end. */
@@ -61,9 +72,15 @@ static enum status create(struct pass *pass) {
                  "a pass"));
     TRY(allocate(&pass->scratch, pass_threads(pass), sizeof *pass->scratch, "a pass"));
     TRY(create_widths(pass));
+    TRY(create_results(pass));
     TRY(pass_build(pass));
+    if (!pass->ops->memory->separate) {
+        pass->device_losses = pass->losses;
+        pass->device_hits = pass->hits;
+        pass->device_segments = pass->segments;
+    }
     point_to_values(pass);
-    return STATUS_OK;
+    return copy_picture_norm(pass);
 }
 
 enum status pass_create(struct pass **created, const struct network *network, const struct ops *ops,
@@ -72,9 +89,11 @@ enum status pass_create(struct pass **created, const struct network *network, co
     TRY(allocate(&pass, 1, sizeof *pass, "a pass"));
     pass->network = network;
     pass->ops = ops;
-    pass->pool = pool;
+    pass->pool = ops->memory->separate ? NULL : pool; /* a device is its own pool */
     pass->options = *options;
-    if (pass->options.shards == 0)
+    if (ops->memory->separate)
+        pass->options.shards = 1;
+    else if (pass->options.shards == 0)
         pass->options.shards = DEFAULT_SHARDS;
     if (pass->options.shards > MAX_SHARDS)
         pass->options.shards = MAX_SHARDS;
@@ -98,7 +117,13 @@ enum status pass_create(struct pass **created, const struct network *network, co
 void pass_release(struct pass *pass) {
     if (pass == NULL)
         return;
+    const struct memory *memory = pass->ops->memory;
     profile_release(pass);
+    for (int i = 0; i < RECORDINGS && memory->recording_release; i++)
+        memory->recording_release(pass->recorded[i].recording);
+    memory->give_back(pass->device);
+    memory->give_back_shared(pass->losses);
+    memory->give_back_shared(pass->hits);
     arena_release(pass->arena);
     parameters_release(&pass->parameters);
     parameters_release(&pass->statistics);
@@ -125,7 +150,7 @@ static double segment_macs(const struct pass *pass, const struct segment *segmen
     double macs = 0;
     for (int i = 0; i < pass->step_count; i++)
         if (step_is_convolution(&pass->steps[i]))
-            macs += convolution_macs(&pass->steps[i].convolution, segment->group);
+            macs += convolution_macs(pass, &pass->steps[i].convolution, segment->group);
     return macs * segment->images;
 }
 
@@ -186,17 +211,31 @@ static void order_shards(struct pass *pass) {
     }
 }
 
+static void set_width(struct pass *pass, const int *widths, int group, int width) {
+    pass->width_memory[widths - pass->device_widths + group] = width;
+}
+
 static void set_widths(struct pass *pass, const struct subnetwork *sub, int group) {
     struct layer_shape shapes[MAX_LAYERS];
     network_shapes(pass->network, sub, shapes);
     for (int layer = 0; layer < pass->network->layer_count; layer++) {
-        struct layer_widths *widths = &pass->widths[layer];
-        widths->filters[group] = shapes[layer].filters;
-        widths->out[group] = shapes[layer].out;
-        widths->expand[group] = shapes[layer].expand;
-        widths->squeeze[group] = shapes[layer].squeeze;
-        widths->kernel[group] = shapes[layer].kernel;
+        const struct layer_widths *widths = &pass->widths[layer];
+        set_width(pass, widths->filters, group, shapes[layer].filters);
+        set_width(pass, widths->out, group, shapes[layer].out);
+        set_width(pass, widths->expand, group, shapes[layer].expand);
+        set_width(pass, widths->squeeze, group, shapes[layer].squeeze);
+        set_width(pass, widths->kernel, group, shapes[layer].kernel);
     }
+}
+
+/* To where operations read them. */
+static enum status upload_groups(struct pass *pass) {
+    const struct memory *memory = pass->ops->memory;
+    if (!memory->separate)
+        return STATUS_OK;
+    TRY(memory->copy(pass->device_widths, pass->width_memory, pass->width_count * sizeof(int)));
+    return memory->copy(pass->device_segments, pass->segments,
+                        (size_t)pass->segment_count * sizeof *pass->segments);
 }
 
 enum status pass_set_groups(struct pass *pass, const struct batch_group *groups, int count) {
@@ -220,39 +259,23 @@ enum status pass_set_groups(struct pass *pass, const struct batch_group *groups,
     else
         cut_by_images(pass, groups);
     order_shards(pass);
-    return STATUS_OK;
+    return upload_groups(pass);
 }
 
 /* ------------------------------------------------------------------ parameters and statistics */
 
-static void prepare_step(void *context, int piece, int worker) {
-    (void)worker;
-    struct pass *pass = context;
-    const struct step *step = &pass->steps[piece];
-    const struct ops *ops = pass->ops;
-    if (step->kind == STEP_DENSE)
-        ops->dense_prepare(&step->convolution);
-    else if (step->kind == STEP_POINTWISE)
-        ops->pointwise_prepare(&step->convolution);
-    else if (step->kind == STEP_DEPTHWISE)
-        ops->depthwise_prepare(&step->convolution);
-}
-
 enum status pass_set_parameters(struct pass *pass, const real *values) {
-    memcpy(pass->values, values, pass->parameters.size * sizeof(real));
-    pool_run(pass->pool, pass->step_count, prepare_step, pass);
-    pass->given_applied = false;
-    return STATUS_OK;
+    pass->prepared = pass->given_applied = false;
+    return pass->ops->memory->copy(pass->values, values, pass->parameters.size * sizeof(real));
 }
 
 enum status pass_set_statistics(struct pass *pass, const real *statistics) {
-    memcpy(pass->given_statistics, statistics, pass->statistics.size * sizeof(real));
     pass->given_applied = false;
-    return STATUS_OK;
+    return pass->ops->memory->copy(pass->given_statistics, statistics,
+                                   pass->statistics.size * sizeof(real));
 }
 
-/* Copies between the norms' rows of domain 0 and a flat vector of statistics. */
-static void exchange_statistics(const struct pass *pass, real *flat, bool into_rows) {
+enum status pass_exchange_statistics(const struct pass *pass, real *flat, bool into_rows) {
     for (int i = 0; i < pass->step_count; i++) {
         const struct step *step = &pass->steps[i];
         if (!step_is_convolution(step) || step->convolution.norm == NULL)
@@ -264,15 +287,18 @@ static void exchange_statistics(const struct pass *pass, real *flat, bool into_r
             const struct parameter *parameter =
                 parameters_find(&pass->statistics, step->layer, step->part, roles[which]);
             real *at = flat + parameter->offset;
-            size_t bytes = parameter->count * sizeof(real);
-            memcpy(into_rows ? rows[which] : at, into_rows ? at : rows[which], bytes);
+            TRY(pass->ops->memory->copy(into_rows ? rows[which] : at, into_rows ? at : rows[which],
+                                        parameter->count * sizeof(real)));
         }
     }
+    return STATUS_OK;
 }
 
 enum status pass_apply_statistics(struct pass *pass) {
-    struct slice slice = {.segments = pass->segments, .count = pass->segment_count};
-    exchange_statistics(pass, pass->given_statistics, true);
+    struct slice slice = {.segments = pass->segments,
+                          .device_segments = pass->device_segments,
+                          .count = pass->segment_count};
+    TRY(pass_exchange_statistics(pass, pass->given_statistics, true));
     for (int i = 0; i < pass->step_count; i++) {
         const struct step *step = &pass->steps[i];
         if (!step_is_convolution(step) || step->convolution.norm == NULL)
@@ -284,12 +310,15 @@ enum status pass_apply_statistics(struct pass *pass) {
     return STATUS_OK;
 }
 
-void pass_batch_statistics(const struct pass *pass, real *statistics) {
-    exchange_statistics(pass, statistics, false);
+enum status pass_batch_statistics(const struct pass *pass, real *statistics) {
+    return pass_exchange_statistics(pass, statistics, false);
 }
 
-const real *pass_logits(const struct pass *pass, int image) {
-    return pass->logit_rows + (size_t)image * pass->network->classes;
+enum status pass_logits(const struct pass *pass, int images, real *logits) {
+    const struct memory *memory = pass->ops->memory;
+    TRY(memory->copy(logits, pass->logit_rows,
+                     (size_t)images * pass->network->classes * sizeof(real)));
+    return memory->finish();
 }
 
 size_t pass_bytes(const struct pass *pass) {

@@ -47,12 +47,14 @@ enum statistics_source {
     STATISTICS_GIVEN  /* the vector set by pass_set_statistics: evaluation */
 };
 
-/* Copies weights into the layout that the operations want; after every change of the parameters. */
+/* Takes over the weights; after every change of the parameters. Vectors of parameters, gradients and
+ * statistics may lie in the host's memory or in that of the operations, except where a comment says
+ * which. */
 enum status pass_set_parameters(struct pass *pass, const real *values);
 /* Statistics of ONE sub-network (evaluation has one group). */
 enum status pass_set_statistics(struct pass *pass, const real *statistics);
 
-struct pass_batch {
+struct pass_batch { /* all in the host's memory */
     const uint8_t *pictures; /* [image][height][width][channels] */
     const int *labels;       /* NULL: no loss */
     const real *weights;     /* [image] or NULL */
@@ -69,15 +71,16 @@ struct pass_result {
 
 enum status pass_forward(struct pass *pass, const struct pass_batch *batch,
                          enum statistics_source source, struct pass_result *result);
-/* gradient[parameters.size]: set (not added to). Statistics come from the batch. */
+/* gradient[parameters.size]: set (not added to), in memory of the operations. Statistics come from
+ * the batch. */
 enum status pass_forward_backward(struct pass *pass, const struct pass_batch *batch, real *gradient,
                                   struct pass_result *result);
 
 /* After a run with statistics of the batch and ONE group: its means and (biased) variances, laid
  * out as pass_statistics(). */
-void pass_batch_statistics(const struct pass *pass, real *statistics);
-/* Logits of image i of the last run: `classes` values. */
-const real *pass_logits(const struct pass *pass, int image);
+enum status pass_batch_statistics(const struct pass *pass, real *statistics);
+/* Logits of the last run, [image][classes], to the host. */
+enum status pass_logits(const struct pass *pass, int images, real *logits);
 
 /* Time and counted work per operation, for benchmarks: off (NULL) by default. */
 struct pass_profile_row {

@@ -42,6 +42,7 @@ static inline bool step_is_convolution(const struct step *step) {
 struct layer_widths {
     int *filters, *out, *expand, *squeeze, *kernel;
 };
+enum { WIDTHS_PER_LAYER = 5, MAX_PICTURE_CHANNELS = 4 };
 
 /* A shard has at most one segment per group. */
 enum { MAX_SHARDS = 64, MAX_GROUPS = 1024 };
@@ -54,6 +55,21 @@ struct shard {
     double macs; /* to deal the expensive ones first */
 };
 
+/* What a run depends on beside the contents of memory: runs that agree can be replayed. */
+struct run_key {
+    bool batch_statistics, backward, prepare, labels, weights;
+    int images, segment_count;
+    uint64_t partition; /* hash of the segments */
+    const real *gradient, *teacher;
+    real smoothing, teacher_weight, temperature;
+};
+struct recorded {
+    struct run_key key;
+    int seen; /* runs with this key */
+    struct recording *recording;
+};
+enum { RECORDINGS = 8 };
+
 struct pass {
     const struct network *network;
     const struct ops *ops;
@@ -61,7 +77,8 @@ struct pass {
     struct pass_options options;
     struct parameters parameters, statistics;
 
-    struct arena *arena;
+    struct arena *arena; /* what the host works with, and, where memory is one, everything */
+    void *device;        /* what operations work on, where their memory is separate; else NULL */
     int step_count;
     struct step *steps;
     int tensor_count;
@@ -69,12 +86,14 @@ struct pass {
     int norm_count;
     struct batch_norm *norms;
     struct layer_widths *widths; /* [layer] */
-    int *picture_channels;       /* [group] kept of the input tensor */
-    int *width_memory;
+    int *width_memory;           /* all of them, and the pictures' channels, as the host sees them */
+    size_t width_count;
+    int *device_widths;          /* the same where operations read them: tensors point there */
+    int *picture_channels;       /* [group] kept of the input tensor, in device_widths */
     struct normalise_pictures pictures;
     struct view logits; /* tensor and gradient of the last layer */
     int slots;          /* images that every activation buffer has room for */
-    size_t bytes;       /* of the arena */
+    size_t bytes;       /* of arena and device memory */
 
     /* the batch, set by pass_set_groups */
     int images, groups, segment_count, shard_count;
@@ -83,28 +102,40 @@ struct pass {
     bool worker_slots; /* a worker's shards use the same buffers one after the other */
     int largest_shard;
     struct segment *segments;
+    struct segment *device_segments;
     struct shard *shards;
     int *order; /* shards by falling cost */
 
     real *values;    /* the parameters */
-    real *gradients; /* [shard][parameters.size], each with slack */
+    bool prepared;   /* the operations' layouts are those of `values` */
+    real *gradients; /* [shard][parameters.size], each with slack; one shard: NULL */
     size_t gradient_stride;
     void **scratch; /* [worker] */
-    double *losses;
+    struct pass_batch operands; /* a batch where operations read it, if memory is separate */
+    real *picture_mean, *picture_deviation;
+    double *losses; /* [image], as the host reads them, and as operations write them */
     uint8_t *hits;
-    real *logit_rows;       /* [image][classes] */
+    double *device_losses;
+    uint8_t *device_hits;
+    real *logit_rows;       /* [image][classes], of operations */
     real *given_statistics; /* copy; in the norms' rows while given_applied */
     bool given_applied;
     enum status *shard_status;
 
+    struct recorded recorded[RECORDINGS];
+    int recorded_next; /* the one to be given up first */
+
     struct profile *profile; /* NULL: off */
 };
+
+/* Copies between the norms' rows of domain 0 and a flat vector of statistics. */
+enum status pass_exchange_statistics(const struct pass *pass, real *flat, bool into_rows);
 
 /* The statistics set last, into the batch-norms' rows. */
 enum status pass_apply_statistics(struct pass *pass);
 
 /* Multiplications of one image in a group. */
-double convolution_macs(const struct convolution *convolution, int group);
+double convolution_macs(const struct pass *pass, const struct convolution *convolution, int group);
 
 /* Fills steps and norms, and makes the arena with their buffers. */
 enum status pass_build(struct pass *pass);
@@ -114,7 +145,8 @@ static inline int pass_threads(const struct pass *pass) {
     return pass->pool ? pool_threads(pass->pool) : 1;
 }
 
-double profile_clock(void);
+/* After everything that is queued. */
+double profile_clock(const struct pass *pass);
 void profile_add(struct pass *pass, int worker, int row, double seconds);
 /* Row of a step: its forward, its backward, and its batch-norm's. */
 enum {

@@ -8,8 +8,9 @@ struct profile {
     double *seconds; /* [worker][step][PROFILE_KINDS] */
 };
 
-double profile_clock(void) {
+double profile_clock(const struct pass *pass) {
     struct timespec now;
+    pass->ops->memory->finish();
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
@@ -38,29 +39,34 @@ enum status pass_profile(struct pass *pass, bool on) {
                     sizeof(double), "a profile");
 }
 
-double convolution_macs(const struct convolution *convolution, int group) {
-    const struct tensor *output = &convolution->output;
-    double kernel = convolution->kernel == 1 ? 1 : convolution->kernels[group];
-    double in = convolution->depthwise ? 1 : convolution->input.tensor->kept[group];
-    return (double)output->height * output->width * output->kept[group] * in * kernel * kernel;
+static int width_of(const struct pass *pass, const int *widths, int group) {
+    return pass->width_memory[widths - pass->device_widths + group];
 }
 
-static double elements(const struct tensor *tensor, int group) {
-    return (double)tensor->height * tensor->width * tensor->kept[group];
+double convolution_macs(const struct pass *pass, const struct convolution *convolution, int group) {
+    const struct tensor *output = &convolution->output;
+    double kernel = convolution->kernel == 1 ? 1 : width_of(pass, convolution->kernels, group);
+    double in = convolution->depthwise ? 1 : width_of(pass, convolution->input.tensor->kept, group);
+    return (double)output->height * output->width * width_of(pass, output->kept, group) * in *
+           kernel * kernel;
+}
+
+static double elements(const struct pass *pass, const struct tensor *tensor, int group) {
+    return (double)tensor->height * tensor->width * width_of(pass, tensor->kept, group);
 }
 
 /* Every tensor that an operation needs is read or written once; weights are counted once per group.
  */
-static void count_step(const struct step *step, int group, bool backward, double *macs,
-                       double *reals) {
+static void count_step(const struct pass *pass, const struct step *step, int group, bool backward,
+                       double *macs, double *reals) {
     switch (step->kind) {
     case STEP_DENSE:
     case STEP_POINTWISE:
     case STEP_DEPTHWISE: {
         const struct convolution *convolution = &step->convolution;
-        double in = elements(convolution->input.tensor, group);
-        double out = elements(&convolution->output, group);
-        double once = out > 0 ? convolution_macs(convolution, group) : 0;
+        double in = elements(pass, convolution->input.tensor, group);
+        double out = elements(pass, &convolution->output, group);
+        double once = out > 0 ? convolution_macs(pass, convolution, group) : 0;
         bool input_gradient = convolution->input.gradient != NULL;
         *macs = backward ? once * (input_gradient ? 2 : 1) : once;
         if (out == 0)
@@ -70,17 +76,18 @@ static void count_step(const struct step *step, int group, bool backward, double
         break;
     }
     case STEP_SQUEEZE_EXCITE:
-        *reals = elements(step->squeeze_excite.input.tensor, group) * (backward ? 3 : 1);
+        *reals = elements(pass, step->squeeze_excite.input.tensor, group) * (backward ? 3 : 1);
         break;
     case STEP_COMBINE: {
         const struct combine *combine = &step->combine;
-        double z = elements(combine->main.tensor, group), y = elements(&combine->output, group);
-        double x = combine->shortcut.tensor ? elements(combine->shortcut.tensor, group) : 0;
+        double z = elements(pass, combine->main.tensor, group),
+               y = elements(pass, &combine->output, group);
+        double x = combine->shortcut.tensor ? elements(pass, combine->shortcut.tensor, group) : 0;
         *reals = z + x + y;
         break;
     }
     case STEP_POOL:
-        *reals = elements(step->pool.input.tensor, group) * (backward ? 2 : 1);
+        *reals = elements(pass, step->pool.input.tensor, group) * (backward ? 2 : 1);
         break;
     }
 }
@@ -93,9 +100,9 @@ static struct pass_profile_row profile_row(const struct pass *pass, int index, b
     for (int i = 0; i < pass->segment_count; i++) {
         const struct segment *segment = &pass->segments[i];
         double macs = 0, reals = 0;
-        count_step(step, segment->group, backward, &macs, &reals);
+        count_step(pass, step, segment->group, backward, &macs, &reals);
         row.macs += macs * segment->images;
-        row.bytes += reals * segment->images * (double)sizeof(real);
+        row.bytes += reals * segment->images * (double)pass->ops->activation_size;
     }
     if (pass->profile == NULL)
         return row;

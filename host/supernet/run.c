@@ -1,5 +1,6 @@
 /* Running a pass: all shards whole and independently, or together operation by operation. */
 #include "supernet/pass_internal.h"
+#include "support/file.h"
 
 #include <string.h>
 
@@ -7,8 +8,9 @@
 struct run {
     struct pass *pass;
     const struct pass_batch *batch;
-    bool batch_statistics, backward;
-    int step; /* where all shards are, when they go together */
+    struct pass_batch operands; /* the batch as operations read it */
+    bool batch_statistics, backward, prepare;
+    real *gradient;
 };
 
 /* A shard as one worker sees it. */
@@ -22,6 +24,9 @@ static void place_shard(const struct run *run, int index, int worker, struct wor
     struct pass *pass = run->pass;
     const struct shard *shard = &pass->shards[index];
     int first = pass->worker_slots ? worker * pass->largest_shard : -1;
+    real *gradient = run->gradient; /* one shard: nothing to add up */
+    if (pass->gradients && run->backward)
+        gradient = pass->gradients + index * pass->gradient_stride;
     for (int i = 0; i < shard->segments; i++) {
         work->segments[i] = pass->segments[shard->first_segment + i];
         if (first >= 0) {
@@ -30,20 +35,21 @@ static void place_shard(const struct run *run, int index, int worker, struct wor
         }
     }
     work->worker = worker;
-    work->slice = (struct slice){
-        .segments = work->segments,
-        .count = shard->segments,
-        .gradient = run->backward ? pass->gradients + index * pass->gradient_stride : NULL,
-        .scratch = pass->scratch[worker]};
+    work->slice = (struct slice){.segments = work->segments,
+                                 .device_segments = pass->device_segments + shard->first_segment,
+                                 .count = shard->segments,
+                                 .gradient = gradient,
+                                 .scratch = pass->scratch[worker]};
 }
 
 /* Runs `call` and adds its time to the row of the step when somebody profiles. */
 #define TIMED(pass, worker, step, kind, call)                                                      \
     do {                                                                                           \
-        double start_ = (pass)->profile ? profile_clock() : 0;                                     \
+        double start_ = (pass)->profile ? profile_clock(pass) : 0;                                 \
         TRY(call);                                                                                 \
         if ((pass)->profile)                                                                       \
-            profile_add(pass, worker, (step)*PROFILE_KINDS + (kind), profile_clock() - start_);    \
+            profile_add(pass, worker, (step)*PROFILE_KINDS + (kind),                               \
+                        profile_clock(pass) - start_);                                             \
     } while (0)
 
 static enum status call_forward(const struct pass *pass, const struct step *step,
@@ -123,28 +129,18 @@ static enum status norm_backward(struct pass *pass, int index, const struct slic
 /* Pictures in, and this shard's gradients to zero. */
 static enum status shard_begin(const struct run *run, const struct work *work) {
     struct pass *pass = run->pass;
-    if (work->slice.gradient)
-        memset(work->slice.gradient, 0, pass->parameters.size * sizeof(real));
+    if (run->backward)
+        TRY(pass->ops->memory->clear(work->slice.gradient, pass->parameters.size * sizeof(real)));
     struct normalise_pictures pictures = pass->pictures;
-    pictures.pictures = run->batch->pictures;
+    pictures.pictures = run->operands.pictures;
     return pass->ops->normalise_pictures(&pictures, &work->slice);
 }
 
 /* Logits out, and the loss. */
 static enum status shard_loss(const struct run *run, const struct work *work) {
     struct pass *pass = run->pass;
-    const struct pass_batch *batch = run->batch;
-    const struct tensor *logits = pass->logits.tensor;
-    size_t classes = pass->network->classes;
-    for (int i = 0; i < work->slice.count; i++) {
-        const struct segment *segment = &work->slice.segments[i];
-        for (int image = 0; image < segment->images; image++)
-            memcpy(pass->logit_rows + (segment->picture + image) * classes,
-                   tensor_image(logits, segment, image), classes * sizeof(real));
-    }
-    if (batch->labels == NULL)
-        return STATUS_OK;
-    struct loss loss = {.logits = logits,
+    const struct pass_batch *batch = &run->operands;
+    struct loss loss = {.logits = pass->logits.tensor,
                         .gradient = run->backward ? pass->logits.gradient : NULL,
                         .labels = batch->labels,
                         .weights = batch->weights,
@@ -153,8 +149,9 @@ static enum status shard_loss(const struct run *run, const struct work *work) {
                         .teacher_weight = batch->teacher ? batch->teacher_weight : 0,
                         .temperature = batch->temperature,
                         .scale = (real)1 / pass->images,
-                        .losses = pass->losses,
-                        .correct = pass->hits};
+                        .losses = pass->device_losses,
+                        .correct = pass->device_hits,
+                        .rows = pass->logit_rows};
     return pass->ops->loss_forward_backward(&loss, &work->slice);
 }
 
@@ -226,8 +223,10 @@ static enum status run_phase(const struct run *run, enum phase phase, int step) 
 static enum status run_together(const struct run *run) {
     struct pass *pass = run->pass;
     struct slice all = {.segments = pass->segments,
+                        .device_segments = pass->device_segments,
                         .count = pass->segment_count,
-                        .gradient = pass->gradients, /* of shard 0 */
+                        .gradient =
+                            pass->gradients ? pass->gradients : run->gradient, /* of shard 0 */
                         .scratch = pass->scratch[0]};
     TRY(run_phase(run, PHASE_BEGIN, 0));
     for (int step = 0; step < pass->step_count; step++) {
@@ -242,7 +241,135 @@ static enum status run_together(const struct run *run) {
     return STATUS_OK;
 }
 
-static enum status run_pass(struct pass *pass, const struct run *run, struct pass_result *result) {
+/* ------------------------------------------------------------------ a whole run */
+
+static void prepare_step(void *context, int piece, int worker) {
+    (void)worker;
+    struct pass *pass = context;
+    const struct step *step = &pass->steps[piece];
+    const struct ops *ops = pass->ops;
+    enum status status = STATUS_OK;
+    if (step->kind == STEP_DENSE)
+        status = ops->dense_prepare(&step->convolution);
+    else if (step->kind == STEP_POINTWISE)
+        status = ops->pointwise_prepare(&step->convolution);
+    else if (step->kind == STEP_DEPTHWISE)
+        status = ops->depthwise_prepare(&step->convolution);
+    if (status != STATUS_OK)
+        pass->prepared = false;
+}
+
+static enum status prepare(struct pass *pass) {
+    pass->prepared = true;
+    pool_run(pass->pool, pass->step_count, prepare_step, pass);
+    return pass->prepared ? STATUS_OK : fail(STATUS_FAILED, "the weights could not be laid out");
+}
+
+/* Everything between the batch's way in and the results' way out: what a recording holds. */
+static enum status run_operations(const struct run *run) {
+    struct pass *pass = run->pass;
+    const struct memory *memory = pass->ops->memory;
+    if (run->prepare)
+        TRY(prepare(pass));
+    bool independent = pass->whole_groups || !run->batch_statistics || pass->shard_count == 1;
+    int threads = pass_threads(pass);
+    pass->worker_slots =
+        !memory->separate && independent && threads * pass->largest_shard <= pass->slots;
+    TRY(independent ? run_phase(run, PHASE_WHOLE, 0) : run_together(run));
+    if (!memory->separate || run->operands.labels == NULL)
+        return STATUS_OK;
+    TRY(memory->copy(pass->losses, pass->device_losses, pass->images * sizeof *pass->losses));
+    return memory->copy(pass->hits, pass->device_hits, pass->images * sizeof *pass->hits);
+}
+
+static enum status upload_batch(struct run *run) {
+    struct pass *pass = run->pass;
+    const struct network *network = pass->network;
+    const struct memory *memory = pass->ops->memory;
+    const struct pass_batch *batch = run->batch;
+    struct pass_batch *operands = &run->operands;
+    size_t images = pass->images;
+    size_t picture = (size_t)network->height * network->width * network->channels;
+    *operands = *batch;
+    if (!memory->separate)
+        return STATUS_OK;
+    const struct {
+        const void **at;
+        const void *to;
+        size_t bytes;
+    } parts[] = {
+        {(const void **)&operands->pictures, pass->operands.pictures, images * picture},
+        {(const void **)&operands->labels, pass->operands.labels, images * sizeof(int)},
+        {(const void **)&operands->weights, pass->operands.weights, images * sizeof(real)},
+        {(const void **)&operands->teacher, pass->operands.teacher,
+         images * network->classes * sizeof(real)},
+    };
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        if (*parts[i].at == NULL)
+            continue;
+        TRY(memory->copy((void *)(uintptr_t)parts[i].to, *parts[i].at, parts[i].bytes));
+        *parts[i].at = parts[i].to;
+    }
+    return STATUS_OK;
+}
+
+static struct run_key key_of(const struct run *run) {
+    const struct pass *pass = run->pass;
+    const struct pass_batch *operands = &run->operands;
+    struct run_key key;
+    memset(&key, 0, sizeof key); /* padding, too: keys are compared as bytes */
+    key.batch_statistics = run->batch_statistics;
+    key.backward = run->backward;
+    key.prepare = run->prepare;
+    key.labels = operands->labels != NULL;
+    key.weights = operands->weights != NULL;
+    key.images = pass->images;
+    key.segment_count = pass->segment_count;
+    key.partition = hash_bytes(0, pass->segments, pass->segment_count * sizeof *pass->segments);
+    key.gradient = run->gradient;
+    key.teacher = operands->teacher;
+    key.smoothing = operands->smoothing;
+    key.teacher_weight = operands->teacher_weight;
+    key.temperature = operands->temperature;
+    return key;
+}
+
+static struct recorded *find_recorded(struct pass *pass, const struct run_key *key) {
+    for (int i = 0; i < RECORDINGS; i++)
+        if (pass->recorded[i].seen && memcmp(&pass->recorded[i].key, key, sizeof *key) == 0)
+            return &pass->recorded[i];
+    struct recorded *recorded = &pass->recorded[pass->recorded_next];
+    pass->recorded_next = (pass->recorded_next + 1) % RECORDINGS;
+    pass->ops->memory->recording_release(recorded->recording);
+    *recorded = (struct recorded){0};
+    memcpy(&recorded->key, key, sizeof *key);
+    return recorded;
+}
+
+/* The first run with a key is done call by call; the second is recorded, and replayed from then on.
+ */
+static enum status run_recorded(const struct run *run) {
+    struct pass *pass = run->pass;
+    const struct memory *memory = pass->ops->memory;
+    if (memory->record_begin == NULL || pass->profile != NULL)
+        return run_operations(run);
+    struct run_key key = key_of(run);
+    struct recorded *recorded = find_recorded(pass, &key);
+    if (recorded->seen++ == 0)
+        return run_operations(run);
+    if (recorded->recording == NULL) {
+        TRY(memory->record_begin());
+        enum status status = run_operations(run);
+        enum status ended = memory->record_end(&recorded->recording);
+        TRY(status);
+        TRY(ended);
+    }
+    pass->prepared |= run->prepare;
+    return memory->replay(recorded->recording);
+}
+
+static enum status run_pass(struct run *run, struct pass_result *result) {
+    struct pass *pass = run->pass;
     enum norm_mode mode = pass->options.shared_norm ? NORM_SHARED : NORM_PER_GROUP;
     for (int i = 0; i < pass->norm_count; i++)
         pass->norms[i].mode = run->batch_statistics ? mode : NORM_FIXED;
@@ -250,10 +377,10 @@ static enum status run_pass(struct pass *pass, const struct run *run, struct pas
         pass->given_applied = false; /* the rows will hold the batch's */
     else if (!pass->given_applied)
         TRY(pass_apply_statistics(pass));
-    bool independent = pass->whole_groups || !run->batch_statistics;
-    int threads = pass_threads(pass);
-    pass->worker_slots = independent && threads * pass->largest_shard <= pass->slots;
-    TRY(independent ? run_phase(run, PHASE_WHOLE, 0) : run_together(run));
+    run->prepare = !pass->prepared;
+    TRY(upload_batch(run));
+    TRY(run_recorded(run));
+    TRY(pass->ops->memory->finish());
     *result = (struct pass_result){.losses = pass->losses, .hits = pass->hits};
     if (run->batch->labels == NULL)
         return STATUS_OK;
@@ -268,34 +395,33 @@ static enum status run_pass(struct pass *pass, const struct run *run, struct pas
 enum status pass_forward(struct pass *pass, const struct pass_batch *batch,
                          enum statistics_source source, struct pass_result *result) {
     struct run run = {.pass = pass, .batch = batch, .batch_statistics = source == STATISTICS_BATCH};
-    return run_pass(pass, &run, result);
+    return run_pass(&run, result);
 }
 
 enum { ADD_CHUNK = 1 << 13 };
 
-struct addition {
-    struct pass *pass;
-    real *gradient;
-};
-
 static void add_chunk(void *context, int piece, int worker) {
     (void)worker;
-    const struct addition *addition = context;
-    const struct pass *pass = addition->pass;
+    const struct run *run = context;
+    const struct pass *pass = run->pass;
     size_t first = (size_t)piece * ADD_CHUNK, count = pass->parameters.size - first;
     const real *terms[MAX_SHARDS];
     for (int shard = 0; shard < pass->shard_count; shard++)
         terms[shard] = pass->gradients + shard * pass->gradient_stride + first;
-    pass->ops->add(addition->gradient + first, terms, pass->shard_count,
+    pass->ops->add(run->gradient + first, terms, pass->shard_count,
                    count < ADD_CHUNK ? count : ADD_CHUNK);
 }
 
 enum status pass_forward_backward(struct pass *pass, const struct pass_batch *batch, real *gradient,
                                   struct pass_result *result) {
-    struct run run = {.pass = pass, .batch = batch, .batch_statistics = true, .backward = true};
-    TRY(run_pass(pass, &run, result));
-    struct addition addition = {.pass = pass, .gradient = gradient};
+    struct run run = {.pass = pass,
+                      .batch = batch,
+                      .batch_statistics = true,
+                      .backward = true,
+                      .gradient = gradient};
+    TRY(run_pass(&run, result));
     int chunks = (int)((pass->parameters.size + ADD_CHUNK - 1) / ADD_CHUNK);
-    pool_run(pass->pool, chunks, add_chunk, &addition);
+    if (pass->gradients)
+        pool_run(pass->pool, chunks, add_chunk, &run);
     return STATUS_OK;
 }

@@ -6,7 +6,8 @@
 
 struct evaluator {
     struct pass *pass;
-    int batch, classes;
+    const struct memory *memory;
+    int batch;
     size_t picture_bytes;
     uint8_t *pictures; /* [batch] */
     int *labels;       /* [batch] */
@@ -30,11 +31,15 @@ static enum status create_parts(struct evaluator *evaluator, const struct networ
     options.backward = options.shared_norm = false;
     TRY(pass_create(&evaluator->pass, network, ops, pool, &options));
     evaluator->batch = options.images;
-    evaluator->classes = network->classes;
+    evaluator->memory = ops->memory;
     evaluator->picture_bytes = (size_t)network->height * network->width * network->channels;
     size_t statistics = pass_statistics(evaluator->pass)->size, batch = evaluator->batch;
-    TRY(allocate(&evaluator->pictures, batch, evaluator->picture_bytes, "a batch of pictures"));
-    TRY(allocate(&evaluator->labels, batch, sizeof(int), "a batch of labels"));
+    void *pictures = NULL, *labels = NULL;
+    TRY(ops->memory->take_shared(&pictures, batch * evaluator->picture_bytes,
+                                 "a batch of pictures"));
+    evaluator->pictures = pictures;
+    TRY(ops->memory->take_shared(&labels, batch * sizeof(int), "a batch of labels"));
+    evaluator->labels = labels;
     TRY(allocate(&evaluator->sums, statistics, sizeof(double), "sums of statistics"));
     return allocate(&evaluator->statistics, statistics + READ_SLACK, sizeof(real),
                     "statistics of a batch");
@@ -56,8 +61,10 @@ void evaluator_release(struct evaluator *evaluator) {
     if (evaluator == NULL)
         return;
     pass_release(evaluator->pass);
-    free(evaluator->pictures);
-    free(evaluator->labels);
+    if (evaluator->memory) {
+        evaluator->memory->give_back_shared(evaluator->pictures);
+        evaluator->memory->give_back_shared(evaluator->labels);
+    }
     free(evaluator->sums);
     free(evaluator->statistics);
     free(evaluator);
@@ -108,7 +115,8 @@ enum status evaluator_calibrate(struct evaluator *evaluator, const struct subnet
         struct pass_result result;
         TRY(gather(evaluator, sub, images, b, &count));
         TRY(pass_forward(evaluator->pass, &batch, STATISTICS_BATCH, &result));
-        pass_batch_statistics(evaluator->pass, evaluator->statistics);
+        TRY(pass_batch_statistics(evaluator->pass, evaluator->statistics));
+        TRY(evaluator->memory->finish());
         for (size_t i = 0; i < size; i++)
             evaluator->sums[i] += (double)count * (double)evaluator->statistics[i];
     }
@@ -144,8 +152,5 @@ enum status evaluator_logits(struct evaluator *evaluator, const struct subnetwor
     TRY(pass_set_statistics(evaluator->pass, statistics));
     TRY(pass_set_groups(evaluator->pass, &group, 1));
     TRY(pass_forward(evaluator->pass, &batch, STATISTICS_GIVEN, &result));
-    for (int i = 0; i < images; i++)
-        memcpy(logits + (size_t)i * evaluator->classes, pass_logits(evaluator->pass, i),
-               (size_t)evaluator->classes * sizeof(real));
-    return STATUS_OK;
+    return pass_logits(evaluator->pass, images, logits);
 }

@@ -23,6 +23,16 @@ void state_release(struct training_state *state);
 /* The averages begin where the weights and statistics do: after these are filled in. */
 void state_begin(struct training_state *state);
 
+/* The vectors where operations work on them: those of `state` where their memory is the host's, else
+ * a copy that is brought up to date in either direction. The step counter stays with `state`. */
+enum status state_mirror(struct training_state *mirror, const struct training_state *state,
+                         const struct memory *memory);
+void state_mirror_release(struct training_state *mirror, const struct memory *memory);
+enum status state_to_mirror(struct training_state *mirror, const struct training_state *state,
+                            const struct memory *memory);
+enum status state_from_mirror(struct training_state *state, const struct training_state *mirror,
+                              const struct memory *memory);
+
 /* What is evaluated and written as a result: the averages if there are any. */
 const real *state_result(const struct training_state *state);
 const real *state_result_statistics(const struct training_state *state);

@@ -12,10 +12,11 @@
 /* What the loop holds beside the state. */
 struct trainer {
     const struct training_task *task;
-    struct training_state *state;
+    struct training_state *state; /* the caller's, in the host's memory */
+    struct training_state work;   /* what operations work on: the same vectors, or a copy */
     struct pass *pass;
     struct loader *loader;
-    struct decay_ranges ranges;
+    uint8_t *decays;
     int batches; /* per epoch */
     int64_t steps;
     real *gradient, *statistics;
@@ -25,14 +26,23 @@ struct trainer {
     double saved; /* when */
 };
 
+static enum status take_vector(const struct memory *memory, real **vector, size_t count,
+                               const char *what) {
+    void *taken = NULL;
+    enum status status = memory->take(&taken, (count + READ_SLACK) * sizeof(real), what);
+    *vector = taken;
+    return status;
+}
+
 static enum status create_buffers(struct trainer *trainer) {
     const struct training_task *task = trainer->task;
     size_t groups = (size_t)task->groups;
-    TRY(decay_ranges_of(&trainer->ranges, pass_parameters(trainer->pass)));
-    TRY(allocate(&trainer->gradient, trainer->state->parameters + READ_SLACK, sizeof(real),
-                 "the gradient"));
-    TRY(allocate(&trainer->statistics, pass_statistics(trainer->pass)->size + READ_SLACK,
-                 sizeof(real), "statistics of a batch"));
+    const struct memory *memory = task->ops->memory;
+    TRY(decays_of(&trainer->decays, pass_parameters(trainer->pass), memory));
+    TRY(take_vector(memory, &trainer->gradient, trainer->state->parameters, "the gradient"));
+    TRY(take_vector(memory, &trainer->statistics, pass_statistics(trainer->pass)->size,
+                    "statistics of a batch"));
+    TRY(state_mirror(&trainer->work, trainer->state, memory));
     TRY(allocate(&trainer->subs, groups, sizeof *trainer->subs, "groups"));
     TRY(allocate(&trainer->groups, groups, sizeof *trainer->groups, "groups"));
     for (int g = 0; g < task->groups; g++) {
@@ -53,6 +63,7 @@ static enum status create(struct trainer *trainer) {
     TRY(pass_create(&trainer->pass, task->network, task->ops, task->pool, &options));
     struct loader_options images = task->images;
     images.batch_images = task->config->batch_images;
+    images.memory = task->ops->memory;
     TRY(loader_create(&trainer->loader, &images));
     trainer->batches = loader_batches(trainer->loader);
     trainer->steps = schedule_steps(task->config, trainer->batches);
@@ -62,9 +73,11 @@ static enum status create(struct trainer *trainer) {
 static void release(struct trainer *trainer) {
     loader_release(trainer->loader);
     pass_release(trainer->pass);
-    decay_ranges_release(&trainer->ranges);
-    free(trainer->gradient);
-    free(trainer->statistics);
+    const struct memory *memory = trainer->task->ops->memory;
+    memory->give_back(trainer->decays);
+    memory->give_back(trainer->gradient);
+    memory->give_back(trainer->statistics);
+    state_mirror_release(&trainer->work, memory);
     free(trainer->subs);
     free(trainer->groups);
 }
@@ -94,7 +107,7 @@ static enum status forward_backward(struct trainer *trainer, struct pass_result 
         TRY(teacher_logits(task->teacher, loaded.pictures, task->config->batch_images,
                            &batch.teacher));
     TRY(set_groups(trainer));
-    TRY(pass_set_parameters(trainer->pass, trainer->state->weights));
+    TRY(pass_set_parameters(trainer->pass, trainer->work.weights));
     TRY(pass_forward_backward(trainer->pass, &batch, trainer->gradient, result));
     if (!isfinite(result->loss))
         return fail(STATUS_FAILED,
@@ -106,11 +119,11 @@ static enum status forward_backward(struct trainer *trainer, struct pass_result 
 }
 
 static enum status keep_statistics(struct trainer *trainer, double keep) {
-    struct training_state *state = trainer->state;
+    struct training_state *state = &trainer->work;
     const struct ops *ops = trainer->task->ops;
     if (state->running == NULL)
         return STATUS_OK;
-    pass_batch_statistics(trainer->pass, trainer->statistics);
+    TRY(pass_batch_statistics(trainer->pass, trainer->statistics));
     TRY(ops->average(state->running, trainer->statistics, (real)(1 - trainer->task->norm_momentum),
                      state->statistics));
     if (state->average_running == NULL)
@@ -119,10 +132,10 @@ static enum status keep_statistics(struct trainer *trainer, double keep) {
 }
 
 static enum status update(struct trainer *trainer, double rate) {
-    struct training_state *state = trainer->state;
+    struct training_state *state = &trainer->work;
     const struct training_task *task = trainer->task;
-    double keep = schedule_average(task->config, state->step);
-    TRY(optimise(state, task->config, &trainer->ranges, task->ops, rate, trainer->gradient));
+    double keep = schedule_average(task->config, trainer->state->step);
+    TRY(optimise(state, task->config, trainer->decays, task->ops, rate, trainer->gradient));
     if (state->average)
         TRY(task->ops->average(state->average, state->weights, (real)keep, state->parameters));
     return keep_statistics(trainer, keep);
@@ -147,6 +160,7 @@ static enum status step(struct trainer *trainer) {
 }
 
 static enum status save(struct trainer *trainer) {
+    TRY(state_from_mirror(trainer->state, &trainer->work, trainer->task->ops->memory));
     TRY(checkpoint_save(trainer->state, trainer->task->state_path, trainer->task->hash));
     trainer->saved = log_seconds();
     return times_save(trainer->task->times);
@@ -171,6 +185,7 @@ static enum status run(struct trainer *trainer) {
     const struct training_task *task = trainer->task;
     TRY(create(trainer));
     TRY(load(trainer));
+    TRY(state_to_mirror(&trainer->work, trainer->state, task->ops->memory));
     meter_begin(&trainer->meter, task->log, task->name, trainer->state->step, trainer->steps);
     trainer->saved = log_seconds();
     while (trainer->state->step < trainer->steps) {
@@ -184,6 +199,7 @@ static enum status run(struct trainer *trainer) {
         if (log_seconds() - trainer->saved >= task->config->save_seconds)
             TRY(save(trainer));
     }
+    TRY(state_from_mirror(trainer->state, &trainer->work, task->ops->memory));
     return times_save(task->times);
 }
 
