@@ -39,13 +39,11 @@ static __device__ __forceinline__ constexpr int floor_divided(int value, int by)
 template <class T, int K, int S, int P> struct slide {
     static constexpr int PAD = K / 2, LEFT = PAD / S;
     static constexpr int COLUMNS = (P - 1 + PAD) / S + LEFT + 1; /* of dz */
-    static constexpr bool SHARED_TAPS = K > 3;
     typedef typename few<T, 1>::word word;
 
     const struct backward *op;
     const float *shared; /* [tap][CHUNK] */
     int lane;
-    float tap[SHARED_TAPS ? 1 : K * K];
     float scale, shift, mean, grad_y, grad_z, grad_one;
     int ld, ld_gradient, ld_z, ld_dy, height, columns, height_out, columns_out;
 
@@ -125,13 +123,6 @@ template <class T, int K, int S, int P> struct slide {
         }
     }
 
-    __device__ __forceinline__ float tap_at(int t, int at) const {
-        if constexpr (SHARED_TAPS)
-            return shared[t * CHUNK + at];
-        else
-            return tap[t];
-    }
-
     __device__ __forceinline__ void add_row(const float (&dz)[COLUMNS]) {
         int at = anew(lane);
 #pragma unroll
@@ -139,7 +130,7 @@ template <class T, int K, int S, int P> struct slide {
 #pragma unroll
             for (int kx = 0; kx < K; kx++) {
                 const int t = q * K + kx;
-                float weight = tap_at(t, at);
+                float weight = shared[t * CHUNK + at];
 #pragma unroll
                 for (int p = 0; p < P; p++) {
                     const int far = p + PAD - kx + 16 * S; /* kept positive */
@@ -238,7 +229,7 @@ template <class T, int K, int S, int P> struct slide {
     __device__ __forceinline__ void begin(const struct backward *op_, const struct segment &segment,
                                           const struct place &place, const float *taps) {
         op = op_, shared = taps, lane = place.lane;
-        int channel = place.first + place.lane, kernel = op->kernels[segment.group];
+        int channel = place.first + place.lane;
         const struct norm_view &in = op->input.norm, &out = op->norm;
         size_t at = in.row(segment) + channel;
         scale = in.scale != NULL ? in.scale[at] : 1.0f;
@@ -250,14 +241,8 @@ template <class T, int K, int S, int P> struct slide {
         grad_z = behind_norm ? out.grad_z[at] : 0.0f;
         grad_one = behind_norm ? out.grad_one[at] : 0.0f;
 #pragma unroll
-        for (int t = 0; t < K * K; t++) {
+        for (int t = 0; t < K * K; t++)
             weight_gradient[t] = 0.0f;
-            if constexpr (!SHARED_TAPS) {
-                int full = full_tap(t / K, t % K, K, kernel, op->kernel);
-                size_t weight = (size_t)full * weight_ld(op->channels) + channel;
-                tap[t] = full < 0 ? 0.0f : op->prepared[weight];
-            }
-        }
         bias_gradient = sum = product = 0.0f, count = 0;
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
@@ -331,14 +316,12 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
         return;
     int kernel = op.kernels[segment.group];
     struct slide<T, K, S, P> slide;
-    if constexpr (slide.SHARED_TAPS) {
-        for (int i = (int)threadIdx.x; i < K * K * place.width; i += THREADS) {
-            int t = i / place.width, full = full_tap(t / K, t % K, K, kernel, op.kernel);
-            size_t at = (size_t)full * weight_ld(op.channels) + place.first + i % place.width;
-            shared[t * CHUNK + i % place.width] = full < 0 ? 0.0f : op.prepared[at];
-        }
-        __syncthreads();
+    for (int i = (int)threadIdx.x; i < K * K * place.width; i += THREADS) {
+        int t = i / place.width, full = full_tap(t / K, t % K, K, kernel, op.kernel);
+        size_t at = (size_t)full * weight_ld(op.channels) + place.first + i % place.width;
+        shared[t * CHUNK + i % place.width] = full < 0 ? 0.0f : op.prepared[at];
     }
+    __syncthreads();
     slide.begin(&op, segment, place, shared);
     struct units units = units_of(segment.images, op.input.z.height, op.input.z.width, P,
                                   place.strips, (int)blockIdx.y, op.parts);
