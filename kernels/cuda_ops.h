@@ -8,14 +8,25 @@
 /* For operations without a size function: squeeze-excite's vectors of a batch. */
 enum { CUDA_SCRATCH = 64 << 20 };
 
-/* Sizes in floats / bytes, for the kind of the convolution. */
-template <class T> size_t cuda_prepared_size(const struct convolution *);
-template <class T> size_t cuda_convolution_scratch(const struct convolution *);
+/* `prepared` in floats and scratch in bytes. */
+template <class T> size_t cuda_dense_prepared_size(const struct convolution *);
+template <class T> size_t cuda_dense_scratch(const struct convolution *);
+template <class T> size_t cuda_pointwise_prepared_size(const struct convolution *);
+template <class T> size_t cuda_pointwise_scratch(const struct convolution *);
+template <class T> size_t cuda_depthwise_prepared_size(const struct convolution *);
+template <class T> size_t cuda_depthwise_scratch(const struct convolution *);
+
+template <class T> size_t cuda_dense_prepared_size(const struct convolution *);
+template <class T> size_t cuda_dense_scratch(const struct convolution *);
+template <class T> size_t cuda_depthwise_prepared_size(const struct convolution *);
+template <class T> size_t cuda_depthwise_scratch(const struct convolution *);
 
 template <class T> enum status cuda_dense_prepare(const struct convolution *);
 template <class T> enum status cuda_dense_forward(const struct convolution *, const struct slice *);
 template <class T>
 enum status cuda_dense_backward(const struct convolution *, const struct slice *);
+template <class T> size_t cuda_pointwise_prepared_size(const struct convolution *);
+template <class T> size_t cuda_pointwise_scratch(const struct convolution *);
 template <class T> enum status cuda_pointwise_prepare(const struct convolution *);
 template <class T>
 enum status cuda_pointwise_forward(const struct convolution *, const struct slice *);

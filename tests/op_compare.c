@@ -29,10 +29,11 @@ void op_trial_copy(struct op_trial *to, const struct op_trial *from) {
     }
 }
 
-static double root_mean_square(const struct op_buffer *buffer) {
+/* Of values [first, end). */
+static double root_mean_square(const struct op_buffer *buffer, size_t first, size_t end) {
     double sum = 0;
     size_t count = 0;
-    for (size_t k = 0; k < buffer->value_count; k++) {
+    for (size_t k = first; k < end; k++) {
         double value = op_element(buffer, buffer->values[k]);
         if (isfinite(value)) {
             sum += value * value;
@@ -48,7 +49,7 @@ static double unit_of(const struct op_trial *trial, const struct op_buffer *buff
     int is_exact = kind == OP_BATCH_NORM || kind >= OP_ADD ||
                    (kind == OP_LOSS && buffer->element != ELEMENT_BF16);
     if (trial->layout.activation == ELEMENT_BF16 && !is_exact)
-        return 4.0 / 256;
+        return 8.0 / 256;
     return 64 * (sizeof(real) == sizeof(float) ? FLT_EPSILON : DBL_EPSILON);
 }
 
@@ -59,16 +60,25 @@ static void keep_worse(struct op_difference *worst, const struct op_buffer *buff
         *worst = (struct op_difference){isnan(share) ? INFINITY : share, buffer->name, index, a, b};
 }
 
-static void compare_buffers(struct op_difference *worst, const struct op_trial *a,
-                            const struct op_buffer *of_a, const struct op_trial *b,
-                            const struct op_buffer *of_b) {
-    double size = root_mean_square(of_b), unit = unit_of(a, of_a);
-    for (size_t k = 0; k < of_a->value_count; k++) {
+static void compare_values(struct op_difference *worst, const struct op_trial *a,
+                           const struct op_buffer *of_a, const struct op_trial *b,
+                           const struct op_buffer *of_b, size_t first, size_t end) {
+    double size = root_mean_square(of_b, first, end), unit = unit_of(a, of_a);
+    for (size_t k = first; k < end; k++) {
         if (!differ(a, of_a, b, of_b, k))
             continue;
         double x = op_element(of_a, of_a->values[k]), y = op_element(of_b, of_b->values[k]);
         keep_worse(worst, of_a, of_a->values[k], x, y, unit * (fabs(y) + size));
     }
+}
+
+static void compare_buffers(struct op_difference *worst, const struct op_trial *a,
+                            const struct op_buffer *of_a, const struct op_trial *b,
+                            const struct op_buffer *of_b) {
+    size_t first = 0;
+    for (int run = 0; run < of_a->run_count; first = of_a->runs[run++])
+        compare_values(worst, a, of_a, b, of_b, first, of_a->runs[run]);
+    compare_values(worst, a, of_a, b, of_b, first, of_a->value_count);
 }
 
 /* ------------------------------------------------------------------ partial sums */
@@ -135,16 +145,12 @@ static double whole(const struct partials *partials, const struct segment *segme
     return is_mean ? sum / pixels_of(partials, segment) : sum;
 }
 
-static double size_of_whole(const struct partials *partials, int which) {
-    double sum = 0, count = 0;
-    for (int s = 0; s < TRIAL_SEGMENTS; s++) {
-        const struct segment *segment = &partials->trial->segments[s];
-        if (!is_written(partials, segment) || pixels_of(partials, segment) == 0)
-            continue;
-        for (int c = 0; c < partials->kept[segment->group]; c++, count++)
-            sum += pow(whole(partials, segment, which, c), 2);
-    }
-    return count > 0 ? sqrt(sum / count) : 0;
+static double size_of(const struct partials *partials, const struct segment *segment, int which) {
+    double sum = 0;
+    int kept = partials->kept[segment->group];
+    for (int c = 0; c < kept; c++)
+        sum += pow(whole(partials, segment, which, c), 2);
+    return kept > 0 ? sqrt(sum / kept) : 0;
 }
 
 /* A part without pixels leaves its sums as they were. */
@@ -162,21 +168,22 @@ static void check_empty_parts(struct op_difference *worst, const struct partials
 static void compare_partials(struct op_difference *worst, const struct partials *a,
                              const struct partials *b) {
     double unit = unit_of(a->trial, a->sums);
-    double sizes[] = {size_of_whole(b, 0), size_of_whole(b, 1)};
     for (int s = 0; s < TRIAL_SEGMENTS; s++) {
         const struct segment *segment = &a->trial->segments[s];
         if (!is_written(a, segment) && !is_written(b, segment))
             continue;
         double pixels = pixels_of(a, segment), wanted = pixels_of(b, segment);
         if (pixels != wanted)
-            keep_worse(worst, a->counts, op_row(a->norm, segment, 0), pixels, wanted, 0);
+            keep_worse(worst, a->counts, op_row(a->norm, segment, 0), pixels, wanted, DBL_MIN);
         check_empty_parts(worst, a, segment);
-        for (int which = 0; which < 2 && pixels > 0; which++)
+        for (int which = 0; which < 2 && pixels > 0 && pixels == wanted; which++) {
+            double size = size_of(b, segment, which);
             for (int c = 0; c < a->kept[segment->group]; c++) {
                 double x = whole(a, segment, which, c), y = whole(b, segment, which, c);
                 keep_worse(worst, a->sums, op_partial(a->norm, segment, 0, which, c), x, y,
-                           unit * (fabs(y) + sizes[which]) + DBL_MIN);
+                           unit * (fabs(y) + size) + DBL_MIN);
             }
+        }
     }
 }
 

@@ -142,6 +142,14 @@ void op_declare_all(struct op_buffer *buffer) {
         op_declare(buffer, i);
 }
 
+void op_end_run(struct op_buffer *buffer) {
+    if (buffer->run_count == OP_RUNS) {
+        fputs("a buffer of a trial has too many runs\n", stderr);
+        exit(1);
+    }
+    buffer->runs[buffer->run_count++] = buffer->value_count;
+}
+
 void op_memory_release(struct op_memory *memory) {
     for (int b = 0; b < memory->count; b++) {
         if (memory->place)

@@ -19,6 +19,8 @@ enum worth {
     WORTH_PEACE  /* nobody may write here */
 };
 
+enum { OP_RUNS = 8 };
+
 struct op_buffer {
     const char *name;
     enum element element;
@@ -27,6 +29,8 @@ struct op_buffer {
     unsigned char *worth; /* [count] enum worth */
     size_t *values;       /* [value_count] their indices */
     size_t value_count;
+    size_t runs[OP_RUNS]; /* [run_count] ends of runs of values that have a scale in common */
+    int run_count;
     void *memory;
 };
 
@@ -48,6 +52,8 @@ void op_memory_release(struct op_memory *memory);
 /* The element is the next of the buffer's values; once is enough. */
 void op_declare(struct op_buffer *buffer, size_t index);
 void op_declare_all(struct op_buffer *buffer);
+/* What is declared later has another scale: another segment, another group. */
+void op_end_run(struct op_buffer *buffer);
 
 /* How much was overwritten around the buffers, and inside where nobody may write. */
 int op_guards_broken(const struct op_memory *memory);

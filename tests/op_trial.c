@@ -59,6 +59,7 @@ static struct tensor make_tensor(struct op_trial *trial, const char *name, int h
                     op_set(buffer, at + c, op_round_bf16(op_random(&trial->memory, -1.5, 1.5)));
             }
         }
+        op_end_run(buffer);
     }
     return tensor;
 }

@@ -75,15 +75,15 @@ struct op_difference {
 };
 
 /* All values of all buffers; partial sums after adding up the parts of a segment. The limit, with
- * size = root mean square of b's buffer:
+ * size = root mean square of b's buffer, or of its part for the segment or group:
  *
  * float, double   64 epsilon (|b| + size). The rounding error of a sum of n terms grows like the
  *                 root of n, as the sum of terms of random sign does; 64 is a margin of about ten.
- * bf16            4 * 2^-8 (|b| + size). Both operands of a product are rounded, each by up to
- *                 2^-9 of itself and by 0.6 * 2^-9 in the mean; the errors of a sum's terms are
- *                 independent, so that the sum is off by 0.8 * 2^-9 of its usual size: four times
- *                 that for the worst of ten thousand elements, twice that where a product of
- *                 products is taken, and 2^-9 of |b| for storing it. */
+ * bf16            8 * 2^-8 (|b| + size). Both operands of a product are rounded, each by up to
+ *                 2^-9 of itself and by half of that in the mean; the errors of a sum's terms are
+ *                 independent, so that the sum is off by 0.8 * 2^-9 of its usual size, and by four
+ *                 times that for the worst of ten thousand elements. Twice that where few terms are
+ *                 far larger than the others, twice that where such results are operands again. */
 struct op_difference op_trial_compare(const struct op_trial *a, const struct op_trial *b);
 /* Both trials of one backend. The buffer of the first element that is worth something and has other
  * bits, unless both trials hold their spare value there (nobody wrote it); NULL: none. */

@@ -227,7 +227,7 @@ static void bad_files_name_their_line(void **state) {
         {9 + 1, "threads: -1\n", "threads -1 is not within 0..256"},
         {9 + 1, "seed: -1\n", "seed must be a whole number from 0"},
         {9 + 1, "seed: 18446744073709551616\n", "seed must be a whole number from 0"},
-        {9 + 1, "device: gpu\n", "device must be auto or cpu"},
+        {9 + 1, "device: gpu\n", "device must be one of auto, cpu, cuda"},
         {9 + 2, "supernet:\n  {subnets_per_batch: 5}\n",
          "subnets_per_batch 5 does not divide supernet.batch_images 64"},
         {9 + 1, "supernet: {subnets_per_batch: 64}\n",

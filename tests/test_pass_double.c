@@ -5,6 +5,7 @@
 #include "supernet/pass.h"
 #include "support/random.h"
 #include "support_network.h"
+#include "support_pass.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -15,113 +16,18 @@
 
 #include <cmocka.h>
 
-enum { IMAGES = 12, GROUPS = 4, HEIGHT = 9, WIDTH = 7, CHANNELS = 2, CLASSES = 5 };
-
-static uint8_t pictures[IMAGES * HEIGHT * WIDTH * CHANNELS];
-static int labels[IMAGES];
-static real sample_weights[IMAGES];
-
-/* One of everything: dense stem, a block of each kind (residual, stride 2, squeeze-excite, no
- * expansion, bypass over widening), hard-swish, a pooled 1x1 head, a hidden linear layer. */
-static void build_network(struct network *network) {
-    network_begin(network, HEIGHT, WIDTH, CHANNELS, CLASSES);
-    network_add(network,
-                (struct layer){.name = "stem",
-                               .kind = LAYER_CONVOLUTION,
-                               .norm = true,
-                               .activation = ACTIVATION_HARD_SWISH},
-                (struct dimensions){.width = OPTIONS(9, 7), .kernel = OPTIONS(3)});
-    network_add(network,
-                (struct layer){.name = "same",
-                               .kind = LAYER_BLOCK,
-                               .residual = true,
-                               .bypass = 9,
-                               .activation = ACTIVATION_RELU6},
-                (struct dimensions){.width = OPTIONS(9, 8, 3),
-                                    .expand = OPTIONS(23, 9, 7),
-                                    .kernel = OPTIONS(5, 3),
-                                    .may_be_absent = true});
-    network_add(network,
-                (struct layer){.name = "down",
-                               .kind = LAYER_BLOCK,
-                               .stride = 2,
-                               .squeeze_excite = true,
-                               .activation = ACTIVATION_HARD_SWISH},
-                (struct dimensions){.width = OPTIONS(17, 8),
-                                    .expand = OPTIONS(40, 23),
-                                    .kernel = OPTIONS(7, 5, 3)});
-    network_add(network,
-                (struct layer){.name = "plain",
-                               .kind = LAYER_BLOCK,
-                               .residual = true,
-                               .bypass = 12,
-                               .activation = ACTIVATION_RELU},
-                (struct dimensions){.width = OPTIONS(17, 9), .kernel = OPTIONS(3)});
-    network_add(network,
-                (struct layer){.name = "head",
-                               .kind = LAYER_CONVOLUTION,
-                               .norm = true,
-                               .activation = ACTIVATION_HARD_SWISH},
-                (struct dimensions){.width = OPTIONS(23, 16), .kernel = OPTIONS(1)});
-    network_add_pool(network);
-    network_add(
-        network,
-        (struct layer){.name = "hidden", .kind = LAYER_LINEAR, .activation = ACTIVATION_HARD_SWISH},
-        (struct dimensions){.width = OPTIONS(11)});
-    network_add_classifier(network);
-    assert_int_equal(network_check(network), STATUS_OK);
-}
-
-static struct subnetwork draw(const struct network *network, uint32_t number) {
-    struct random_sequence random = random_sequence(3, RANDOM_SEARCH, number, 0);
-    struct subnetwork sub = {{0}};
-    for (int choice = 0; choice < network->choice_count; choice++)
-        sub.option[choice] = (short)random_below(&random, network->choices[choice].count);
-    return sub;
-}
-
-static void fill_batch(void) {
-    struct random_sequence random = random_sequence(5, RANDOM_AUGMENT, 0, 0);
-    for (size_t i = 0; i < sizeof pictures; i++)
-        pictures[i] = (uint8_t)random_below(&random, 256);
-    for (int i = 0; i < IMAGES; i++) {
-        labels[i] = (int)random_below(&random, CLASSES);
-        sample_weights[i] = 0.5 + random_uniform(&random);
-    }
-}
-
-/* Weights with scales and shifts away from their start, so that every gradient matters. */
-static real *random_parameters(const struct parameters *parameters) {
-    real *values = calloc(parameters->size, sizeof *values);
-    parameters_initialise(parameters, 7, values);
-    struct random_sequence random = random_sequence(9, RANDOM_INITIALISE, 0, 0);
-    for (int i = 0; i < parameters->count; i++)
-        for (size_t e = 0; parameters->list[i].role != ROLE_WEIGHT && e < parameters->list[i].count;
-             e++)
-            values[parameters->list[i].offset + e] += 0.3 * random_normal(&random);
-    return values;
-}
+enum {
+    IMAGES = PASS_IMAGES,
+    GROUPS = 4,
+    HEIGHT = PASS_HEIGHT,
+    WIDTH = PASS_WIDTH,
+    CHANNELS = PASS_CHANNELS,
+    CLASSES = PASS_CLASSES
+};
 
 static struct pass *make_pass(const struct network *network, int groups, bool shared, int shards,
                               struct pool *pool) {
-    struct pass_options options = {.images = IMAGES,
-                                   .groups = groups,
-                                   .shards = shards,
-                                   .backward = true,
-                                   .shared_norm = shared,
-                                   .epsilon = 1e-5,
-                                   .mean = {0.5, 0.4},
-                                   .deviation = {0.25, 0.3}};
-    struct pass *pass = NULL;
-    assert_int_equal(pass_create(&pass, network, ops_cpu(), pool, &options), STATUS_OK);
-    return pass;
-}
-
-static struct pass_batch batch_from(int picture) {
-    return (struct pass_batch){.pictures = pictures + (size_t)picture * HEIGHT * WIDTH * CHANNELS,
-                               .labels = labels + picture,
-                               .weights = sample_weights + picture,
-                               .smoothing = 0.1};
+    return pass_make(network, ops_cpu(), groups, shared, shards, pool);
 }
 
 static void add_box(const struct parameters *alone, const real *from,
@@ -173,10 +79,10 @@ static void assert_gradients(const struct parameters *parameters, const real *go
 static void groups_equal_extracted_networks(void **state) {
     (void)state;
     struct network network;
-    build_network(&network);
+    pass_network(&network);
     struct pass *pass = make_pass(&network, GROUPS, false, 0, NULL);
     const struct parameters *parameters = pass_parameters(pass);
-    real *values = random_parameters(parameters);
+    real *values = pass_random_parameters(parameters);
     real *gradient = calloc(parameters->size, sizeof *gradient);
     real *expected = calloc(parameters->size, sizeof *expected);
     bool *covered = calloc(parameters->size, sizeof *covered);
@@ -187,10 +93,10 @@ static void groups_equal_extracted_networks(void **state) {
         memset(expected, 0, parameters->size * sizeof *expected);
         memset(covered, 0, parameters->size * sizeof *covered);
         for (int g = 0; g < GROUPS; g++) {
-            subs[g] = draw(&network, round * GROUPS + g);
+            subs[g] = pass_draw(&network, round * GROUPS + g);
             groups[g] = (struct batch_group){&subs[g], images[g]};
         }
-        struct pass_batch batch = batch_from(0);
+        struct pass_batch batch = pass_batch_from(0);
         struct pass_result result;
         assert_int_equal(pass_set_groups(pass, groups, GROUPS), STATUS_OK);
         assert_int_equal(pass_set_parameters(pass, values), STATUS_OK);
@@ -207,7 +113,7 @@ static void groups_equal_extracted_networks(void **state) {
             assert_int_equal(parameters_extract(parameters, values, kept, own), STATUS_OK);
             struct subnetwork whole = subnetwork_largest(&alone);
             struct batch_group one = {&whole, images[g]};
-            struct pass_batch part = batch_from(picture);
+            struct pass_batch part = pass_batch_from(picture);
             struct pass_result alone_result;
             assert_int_equal(pass_set_groups(single, &one, 1), STATUS_OK);
             assert_int_equal(pass_set_parameters(single, own), STATUS_OK);
@@ -238,7 +144,7 @@ static void groups_equal_extracted_networks(void **state) {
 }
 
 static double loss_at(struct pass *pass, const real *values) {
-    struct pass_batch batch = batch_from(0);
+    struct pass_batch batch = pass_batch_from(0);
     struct pass_result result;
     assert_int_equal(pass_set_parameters(pass, values), STATUS_OK);
     assert_int_equal(pass_forward(pass, &batch, STATISTICS_BATCH, &result), STATUS_OK);
@@ -248,18 +154,18 @@ static double loss_at(struct pass *pass, const real *values) {
 /* Property 4 for the whole pass, along random directions of each parameter tensor. */
 static void check_differences(bool shared, int groups_count) {
     struct network network;
-    build_network(&network);
+    pass_network(&network);
     struct pass *pass = make_pass(&network, IMAGES, shared, 5, NULL);
     const struct parameters *parameters = pass_parameters(pass);
-    real *values = random_parameters(parameters);
+    real *values = pass_random_parameters(parameters);
     real *gradient = calloc(parameters->size, sizeof *gradient);
     struct subnetwork subs[IMAGES];
     struct batch_group groups[IMAGES];
     for (int g = 0; g < groups_count; g++) {
-        subs[g] = draw(&network, 100 + g);
+        subs[g] = pass_draw(&network, 100 + g);
         groups[g] = (struct batch_group){&subs[g], IMAGES / groups_count};
     }
-    struct pass_batch batch = batch_from(0);
+    struct pass_batch batch = pass_batch_from(0);
     struct pass_result result;
     assert_int_equal(pass_set_groups(pass, groups, groups_count), STATUS_OK);
     assert_int_equal(pass_set_parameters(pass, values), STATUS_OK);
@@ -313,7 +219,7 @@ static void differences_shared_one_image_each(void **state) {
 /* Property 5: any number of threads, the same bits; in both ways of running. */
 static void check_threads(bool shared) {
     struct network network;
-    build_network(&network);
+    pass_network(&network);
     real *gradients[2];
     double losses[2];
     for (int threads = 1; threads <= 2; threads++) {
@@ -321,15 +227,15 @@ static void check_threads(bool shared) {
         assert_int_equal(pool_create(&pool, threads), STATUS_OK);
         struct pass *pass = make_pass(&network, 6, shared, 6, pool);
         const struct parameters *parameters = pass_parameters(pass);
-        real *values = random_parameters(parameters);
+        real *values = pass_random_parameters(parameters);
         real *gradient = gradients[threads - 1] = calloc(parameters->size, sizeof *gradient);
         struct subnetwork subs[6];
         struct batch_group groups[6];
         for (int g = 0; g < 6; g++) {
-            subs[g] = draw(&network, 40 + g);
+            subs[g] = pass_draw(&network, 40 + g);
             groups[g] = (struct batch_group){&subs[g], 2};
         }
-        struct pass_batch batch = batch_from(0);
+        struct pass_batch batch = pass_batch_from(0);
         struct pass_result result;
         assert_int_equal(pass_set_groups(pass, groups, 6), STATUS_OK);
         assert_int_equal(pass_set_parameters(pass, values), STATUS_OK);
@@ -362,13 +268,13 @@ static void threads_shared(void **state) {
 static void given_statistics_repeat_the_batch(void **state) {
     (void)state;
     struct network network;
-    build_network(&network);
+    pass_network(&network);
     struct pass *pass = make_pass(&network, 1, false, 4, NULL);
-    real *values = random_parameters(pass_parameters(pass));
+    real *values = pass_random_parameters(pass_parameters(pass));
     real *statistics = calloc(pass_statistics(pass)->size, sizeof *statistics);
-    struct subnetwork sub = draw(&network, 77);
+    struct subnetwork sub = pass_draw(&network, 77);
     struct batch_group group = {&sub, IMAGES};
-    struct pass_batch batch = batch_from(0);
+    struct pass_batch batch = pass_batch_from(0);
     struct pass_result result;
     real before[IMAGES][CLASSES], after[IMAGES][CLASSES];
     assert_int_equal(pass_set_groups(pass, &group, 1), STATUS_OK);
@@ -389,7 +295,6 @@ static void given_statistics_repeat_the_batch(void **state) {
 }
 
 int main(void) {
-    fill_batch();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_equal_extracted_networks),
         cmocka_unit_test(given_statistics_repeat_the_batch),

@@ -77,7 +77,7 @@ static enum status training_images(const struct config *config, double *images) 
     return STATUS_OK;
 }
 
-static enum status estimate(const struct config *config, struct pool *pool) {
+static enum status estimate(const struct config *config, const struct ops *ops, struct pool *pool) {
     struct subnetwork largest = subnetwork_largest(&config->network);
     struct subnetwork smallest = subnetwork_smallest(&config->network);
     struct probe probe;
@@ -86,12 +86,12 @@ static enum status estimate(const struct config *config, struct pool *pool) {
     print_cost("initial network", &config->network, &largest);
     print_cost("smallest sub-network", &config->network, &smallest);
     fflush(stdout);
-    TRY(probe_run(&probe, config, pool));
+    TRY(probe_run(&probe, config, ops, pool));
     printf("%-22s %s for a batch of %d images\n", "memory of the pass",
            format_bytes(memory, probe.bytes), config->supernet.training.batch_images);
-    printf("%-22s %.3f s (probed with %d synthetic pictures in %d groups on %d threads)\n",
+    printf("%-22s %.3f s (probed with %d synthetic pictures in %d groups on %s, %d threads)\n",
            "super-network step", probe.step_seconds, probe.images,
-           config->supernet.subnets_per_batch, pool_threads(pool));
+           config->supernet.subnets_per_batch, ops->name, pool_threads(pool));
     if (training_images(config, &images) != STATUS_OK) {
         printf("no times of whole steps: %s\n", failure());
         failure_clear();
@@ -105,11 +105,14 @@ static enum status execute(int argc, char **argv) {
     struct options options;
     struct config config;
     struct pool *pool = NULL;
+    const struct ops *ops;
+    char reason[BACKEND_REASON];
     enum status status;
     TRY(options_parse(&options, OPTIONS_PLAIN, command_estimate.summary, argc, argv));
     TRY(options_read_config(&options, &config));
     TRY_CLEANUP(pool_create(&pool, run_threads(&config)));
-    TRY_CLEANUP(estimate(&config, pool));
+    TRY_CLEANUP(backend_choose(config.device, config.precision, &ops, reason));
+    TRY_CLEANUP(estimate(&config, ops, pool));
 done:
     pool_release(pool);
     config_release(&config);

@@ -4,12 +4,13 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
-enum { KEY_SET = 256, KEY_THREADS, KEY_SUPERNET, KEY_POINT };
+enum { KEY_SET = 256, KEY_THREADS, KEY_DEVICE, KEY_SUPERNET, KEY_POINT };
 
 #define COMMON_OPTIONS                                                                             \
     {"set", KEY_SET, "KEY=VALUE", 0, "Use VALUE for a key of the configuration; may be repeated",  \
      0},                                                                                           \
-        {"threads", KEY_THREADS, "N", 0, "Workers; results do not depend on it", 0}, {             \
+        {"threads", KEY_THREADS, "N", 0, "Workers; results do not depend on it", 0},               \
+        {"device", KEY_DEVICE, "auto|cpu|cuda", 0, "What does the work", 0}, {                     \
         "out", 'o', "FOLDER", 0, "Folder of the run", 0                                            \
     }
 
@@ -45,6 +46,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_THREADS:
         snprintf(options->threads, sizeof options->threads, "threads=%s", argument);
+        return 0;
+    case KEY_DEVICE:
+        snprintf(options->device, sizeof options->device, "device=%s", argument);
         return 0;
     case 'o':
         snprintf(options->out, sizeof options->out, "out=%s", argument);
@@ -85,7 +89,7 @@ enum status options_parse(struct options *options, enum options_kind kind, const
 
 enum status options_read_config(const struct options *options, struct config *config) {
     char path[SETTING_SIZE], folder[SETTING_SIZE];
-    const char *settings[MAX_SETTINGS + 3];
+    const char *settings[MAX_SETTINGS + 4];
     int count = 0;
     struct stat info;
     snprintf(path, sizeof path, "%s", options->config);
@@ -98,6 +102,8 @@ enum status options_read_config(const struct options *options, struct config *co
         settings[count++] = options->settings[i];
     if (options->threads[0] != '\0')
         settings[count++] = options->threads;
+    if (options->device[0] != '\0')
+        settings[count++] = options->device;
     if (options->out[0] != '\0')
         settings[count++] = options->out;
     return config_read(config, path, settings, count);

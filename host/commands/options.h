@@ -14,7 +14,7 @@ struct options {
     int point; /* of the trade-off curve; -1: the network found */
     int setting_count;
     const char *settings[MAX_SETTINGS];
-    char threads[64], out[SETTING_SIZE];
+    char threads[64], device[64], out[SETTING_SIZE];
 };
 
 enum options_kind {

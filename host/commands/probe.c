@@ -12,6 +12,7 @@ static const double MOST_BYTES = 1.5e9;
 struct probe_pass {
     struct pass *pass;
     const struct config *config;
+    const struct ops *ops;
     int images, groups;
     uint8_t *pictures;
     int *labels;
@@ -25,7 +26,7 @@ static void release(struct probe_pass *probe) {
     free(probe->pictures);
     free(probe->labels);
     free(probe->weights);
-    free(probe->gradient);
+    probe->ops->memory->give_back(probe->gradient);
     free(probe->subs);
     free(probe->list);
 }
@@ -37,7 +38,7 @@ static enum status create_pass(struct probe_pass *probe, struct pool *pool) {
     options.groups = probe->groups;
     options.backward = true;
     options.shared_norm = config->supernet.shared_norm;
-    return pass_create(&probe->pass, &config->network, ops_cpu(), pool, &options);
+    return pass_create(&probe->pass, &config->network, probe->ops, pool, &options);
 }
 
 static enum status fill(struct probe_pass *probe) {
@@ -48,7 +49,9 @@ static enum status fill(struct probe_pass *probe) {
     TRY(allocate(&probe->pictures, images, picture, "synthetic pictures"));
     TRY(allocate(&probe->labels, images, sizeof(int), "synthetic labels"));
     TRY(allocate(&probe->weights, size + READ_SLACK, sizeof(real), "weights"));
-    TRY(allocate(&probe->gradient, size + READ_SLACK, sizeof(real), "the gradient"));
+    void *gradient = NULL;
+    TRY(probe->ops->memory->take(&gradient, (size + READ_SLACK) * sizeof(real), "the gradient"));
+    probe->gradient = gradient;
     TRY(allocate(&probe->subs, groups, sizeof *probe->subs, "groups"));
     TRY(allocate(&probe->list, groups, sizeof *probe->list, "groups"));
     for (size_t i = 0; i < images * picture; i++)
@@ -107,9 +110,11 @@ static enum status predict_bytes(struct probe_pass *probe, struct pool *pool, in
     return STATUS_OK;
 }
 
-enum status probe_run(struct probe *probe, const struct config *config, struct pool *pool) {
+enum status probe_run(struct probe *probe, const struct config *config, const struct ops *ops,
+                      struct pool *pool) {
     int batch = config->supernet.training.batch_images;
-    struct probe_pass pass = {.config = config, .groups = config->supernet.subnets_per_batch};
+    struct probe_pass pass = {
+        .config = config, .ops = ops, .groups = config->supernet.subnets_per_batch};
     enum status status;
     TRY_CLEANUP(predict_bytes(&pass, pool, batch, &probe->bytes));
     pass.images = batch;

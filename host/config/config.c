@@ -117,9 +117,6 @@ static enum status check_schedule(const struct training_config *training, const 
 
 /* What must agree between keys. */
 static enum status check_config(const struct config *config, const struct node *root) {
-    if (strcmp(config->device, "auto") != 0 && strcmp(config->device, "cpu") != 0)
-        return node_fail(place_of(root, "device"), "device must be auto or cpu, not '%s'",
-                         config->device);
     if (config->data.classes != 0 && config->data.classes != config->network.classes)
         return node_fail(place_of(root, "data.classes"),
                          "data.classes %d is not network.classes %d", config->data.classes,

@@ -10,6 +10,7 @@
 
 #include "data/dataset.h"
 #include "network/network.h"
+#include "supernet/backend.h"
 #include "search/strategy.h"
 #include "training/training.h"
 
@@ -17,7 +18,8 @@ struct config {
     uint64_t seed;
     char out[512];   /* run folder; default runs/NAME of the file */
     int threads;     /* 0: one per core */
-    char device[16]; /* "cpu"; "auto" */
+    enum device device;
+    enum precision precision;
     struct data_config data;
     struct network network;
     double norm_epsilon;

@@ -7,6 +7,10 @@ static const char *const optimiser_words[] = {
     [OPTIMISER_SGD] = "sgd", [OPTIMISER_RMSPROP] = "rmsprop", NULL};
 static const char *const schedule_words[] = {
     [SCHEDULE_COSINE] = "cosine", [SCHEDULE_STEP] = "step", NULL};
+static const char *const device_words[] = {
+    [DEVICE_AUTO] = "auto", [DEVICE_CPU] = "cpu", [DEVICE_CUDA] = "cuda", NULL};
+static const char *const precision_words[] = {
+    [PRECISION_FP32] = "fp32", [PRECISION_BF16] = "bf16", NULL};
 static const char *const draw_words[] = {
     [DRAW_BALANCED] = "balanced", [DRAW_UNIFORM] = "uniform", NULL};
 
@@ -54,8 +58,10 @@ const struct key keys[] = {
      "folder of the run; empty: runs/ and the name of this file", TEXT_SIZE(out), NULL},
     {"threads", KEY_INTEGER, AT(threads), 0, 256, "0", NULL, NO_STEP,
      "workers; 0: one per core (results do not depend on it)", 0, NULL},
-    {"device", KEY_TEXT, AT(device), 0, 0, "auto", NULL, NO_STEP,
-     "auto or cpu", TEXT_SIZE(device), NULL},
+    {"device", KEY_WORD, AT(device), 0, 0, "auto", NULL, NO_STEP,
+     "auto: CUDA where it works", 0, device_words},
+    {"precision", KEY_WORD, AT(precision), 0, 0, "bf16", NULL, NO_STEP,
+     "of activations and products on CUDA; the CPU has fp32 only", 0, precision_words},
 
     {"data.source", KEY_TEXT, AT(data.source), 0, 0, "idx", NULL, STEP_SUPERNET,
      "kind of files: idx", TEXT_SIZE(data.source), NULL},

@@ -117,6 +117,22 @@ enum status loader_batch(struct loader *loader, int64_t step, struct loaded_batc
     return STATUS_OK;
 }
 
+static enum status take_slot(const struct loader *loader, void *pointer, size_t bytes) {
+    const struct memory *memory = loader->options.memory;
+    void *taken = NULL;
+    enum status status = memory ? memory->take_shared(&taken, bytes, "a batch of pictures")
+                                : allocate(&taken, bytes, 1, "a batch of pictures");
+    memcpy(pointer, &taken, sizeof taken);
+    return status;
+}
+
+static void give_back_slot(const struct loader *loader, void *slot) {
+    if (loader->options.memory)
+        loader->options.memory->give_back_shared(slot);
+    else
+        free(slot);
+}
+
 static enum status take_memory(struct loader *loader) {
     size_t images = (size_t)loader->options.batch_images;
     TRY(allocate(&loader->order, (size_t)loader->options.count, sizeof *loader->order,
@@ -124,8 +140,8 @@ static enum status take_memory(struct loader *loader) {
     for (int i = 0; i < SLOTS; i++) {
         struct slot *slot = &loader->slots[i];
         slot->step = -1;
-        TRY(allocate(&slot->pictures, images, loader->picture_bytes, "a batch of pictures"));
-        TRY(allocate(&slot->labels, images, sizeof *slot->labels, "a batch of labels"));
+        TRY(take_slot(loader, &slot->pictures, images * loader->picture_bytes));
+        TRY(take_slot(loader, &slot->labels, images * sizeof *slot->labels));
     }
     return STATUS_OK;
 }
@@ -173,8 +189,8 @@ void loader_release(struct loader *loader) {
     if (loader->started)
         pthread_join(loader->thread, NULL);
     for (int i = 0; i < SLOTS; i++) {
-        free(loader->slots[i].pictures);
-        free(loader->slots[i].labels);
+        give_back_slot(loader, loader->slots[i].pictures);
+        give_back_slot(loader, loader->slots[i].labels);
     }
     pthread_cond_destroy(&loader->changed);
     pthread_mutex_destroy(&loader->lock);

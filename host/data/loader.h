@@ -8,6 +8,7 @@
 #define TAPER_LOADER_H
 
 #include "data/dataset.h"
+#include "ops.h"
 
 struct loader;
 
@@ -19,6 +20,8 @@ struct loader_options {
     uint64_t seed;
     int crop_padding;
     bool flip;
+    const struct memory *memory; /* whose shared memory batches are made in: a device's copies of
+                                    them are fast; NULL: plain memory */
 };
 
 struct loaded_batch {

@@ -65,17 +65,26 @@ static void remove_temporary_files(const struct run *run) {
     globfree(&found);
 }
 
+static enum status choose_backend(struct run *run) {
+    char reason[BACKEND_REASON];
+    TRY(backend_choose(run->config.device, run->config.precision, &run->ops, reason));
+    if (reason[0] != '\0')
+        return log_say(run->log, "device: cpu (%s)", reason);
+    return log_say(run->log, "device: %s", run->ops->name);
+}
+
 static enum status open_parts(struct run *run) {
     char path[RUN_PATH];
     TRY(lock_folder(run));
     remove_temporary_files(run);
     TRY(log_open(&run->log, run_path(run, "log.jsonl", path)));
     TRY(times_open(&run->times, run_path(run, "times.json", path)));
+    TRY(choose_backend(run));
     return pool_create(&run->pool, run_threads(&run->config));
 }
 
 enum status run_open(struct run *run, const struct config *config) {
-    *run = (struct run){.config = *config, .lock = -1, .ops = ops_cpu()};
+    *run = (struct run){.config = *config, .lock = -1};
     snprintf(run->folder, sizeof run->folder, "%s", config->out);
     enum status status = open_parts(run);
     if (status != STATUS_OK)

@@ -63,6 +63,7 @@ static enum status create(struct trainer *trainer) {
     TRY(pass_create(&trainer->pass, task->network, task->ops, task->pool, &options));
     struct loader_options images = task->images;
     images.batch_images = task->config->batch_images;
+    images.memory = task->ops->memory;
     TRY(loader_create(&trainer->loader, &images));
     trainer->batches = loader_batches(trainer->loader);
     trainer->steps = schedule_steps(task->config, trainer->batches);

@@ -1,0 +1,257 @@
+/* Dense k x k convolution (the stem), forward. A thread makes LANES outputs of a few neighbouring
+ * pixels of a row. */
+#include "dense.cuh"
+
+namespace {
+
+constexpr int THREADS = 256, CHUNK = 2 * LANES /* outputs of a block */,
+              STRIPS = THREADS * LANES / CHUNK, RUN = 4 /* pixels of a thread */;
+
+struct forward {
+    struct device_view input;
+    struct tensor output;
+    struct partial_sums sums;
+    const float *prepared, *bias;
+    const int *kernels;
+    const struct segment *segments;
+    int kernel, stride;
+    int parts; /* with pixels */
+};
+
+static inline __host__ __device__ int weight_ld(int outputs) {
+    return round_up(outputs, LANES);
+}
+
+/* [tap][in][out lanes], zero behind the outputs. */
+__global__ void transpose_weights(const float *weight, float *prepared, int inputs, int outputs,
+                                  int taps) {
+    int ld = weight_ld(outputs), at = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    int o = at % ld, i = at / ld % inputs, tap = at / ld / inputs;
+    if (tap < taps)
+        prepared[at] = o < outputs ? weight[((size_t)o * inputs + i) * taps + tap] : 0.0f;
+}
+
+/* Outputs [first, first + LANES) of one pixel, added to z. */
+template <class T>
+__device__ void any_pixel(const struct forward &op, const struct segment &segment, int image, int y,
+                          int x, int first, float (&z)[LANES]) {
+    const struct tensor &input = op.input.z;
+    int kept = op.kernels[segment.group], inputs = input.kept[segment.group];
+    for (int t = 0; t < kept * kept; t++) {
+        int up = t / kept - kept / 2, right = t % kept - kept / 2;
+        int row = y * op.stride + up, column = x * op.stride + right;
+        if (row < 0 || row >= input.height || column < 0 || column >= input.width)
+            continue;
+        int pixel = (image * input.height + row) * input.width + column;
+        int tap = (op.kernel / 2 + up) * op.kernel + op.kernel / 2 + right;
+        for (int i = 0; i < inputs; i++) {
+            float a = seen_at<T>(op.input, segment, pixel, i), weight[LANES];
+            size_t at = (size_t)tap * input.channels + i;
+            load8(weight, op.prepared + at * weight_ld(op.output.channels) + first);
+#pragma unroll
+            for (int c = 0; c < LANES; c++)
+                z[c] = fmaf(weight[c], a, z[c]);
+        }
+    }
+}
+
+/* A run of the stem. taps: shared, [tap][in][CHUNK], zero where the group keeps a smaller kernel.
+ */
+template <class T>
+__device__ __forceinline__ void stem_run(const struct forward &op, const T *image, int y, int x,
+                                         const float *taps, float (&z)[RUN][LANES]) {
+    constexpr int COLUMNS = STEM_STRIDE * (RUN - 1) + STEM_KERNEL;
+    int height = op.input.z.height, width = op.input.z.width, left = STEM_STRIDE * x - 1;
+#pragma unroll 1
+    for (int ky = 0; ky < STEM_KERNEL; ky++) {
+        int row = STEM_STRIDE * y + ky - 1;
+        if (row < 0 || row >= height)
+            continue;
+        const T *from = image + (ptrdiff_t)(row * width + left) * STEM_INPUTS;
+        float a[COLUMNS * STEM_INPUTS];
+#pragma unroll
+        for (int n = 0; n < COLUMNS * STEM_INPUTS; n++) {
+            bool exists = (unsigned)(left + n / STEM_INPUTS) < (unsigned)width;
+            a[n] = exists ? to_float(from[n]) : 0.0f;
+        }
+#pragma unroll
+        for (int k = 0; k < STEM_KERNEL * STEM_INPUTS; k++) {
+            float weight[LANES];
+            load8(weight, taps + (ky * STEM_KERNEL * STEM_INPUTS + k) * CHUNK);
+#pragma unroll
+            for (int p = 0; p < RUN; p++)
+#pragma unroll
+                for (int c = 0; c < LANES; c++)
+                    z[p][c] = fmaf(weight[c], a[STEM_STRIDE * STEM_INPUTS * p + k], z[p][c]);
+        }
+    }
+}
+
+/* About the thread's first value. */
+struct moments {
+    float origin[LANES], first[LANES], second[LANES];
+    int count;
+};
+
+template <class T>
+__device__ __forceinline__ void leave_pixel(const struct forward &op, T *to, int first, int kept,
+                                            const float (&z)[LANES], struct moments *moments) {
+    float value[LANES];
+#pragma unroll
+    for (int c = 0; c < LANES; c++)
+        value[c] = op.bias != NULL && first + c < kept ? z[c] + op.bias[first + c] : z[c];
+    if (op.output.align % LANES == 0) {
+        store8(to, value);
+    } else {
+        for (int c = 0; c < LANES; c++)
+            if (first + c < kept)
+                to[c] = from_float<T>(value[c]);
+    }
+    if (op.sums.parts == 0)
+        return;
+#pragma unroll
+    for (int c = 0; c < LANES; c++) {
+        float stored = rounded<T>(value[c]);
+        if (moments->count == 0)
+            moments->origin[c] = stored;
+        float deviation = stored - moments->origin[c];
+        moments->first[c] += deviation;
+        moments->second[c] += deviation * deviation;
+    }
+    moments->count++;
+}
+
+/* All strips' moments to the part's, in the order of strips. */
+__device__ void leave_moments(const struct forward &op, const struct segment &segment, int kept,
+                              const struct moments &moments) {
+    __shared__ float means[THREADS * LANES], squares[THREADS * LANES], counts[STRIPS];
+    float n = (float)moments.count;
+    for (int c = 0; c < LANES; c++) {
+        float shift = n > 0 ? moments.first[c] / n : 0.0f;
+        means[threadIdx.x * LANES + c] = moments.origin[c] + shift;
+        squares[threadIdx.x * LANES + c] =
+            fmaxf(moments.second[c] - moments.first[c] * shift, 0.0f);
+    }
+    if (threadIdx.x % (CHUNK / LANES) == 0)
+        counts[threadIdx.x / (CHUNK / LANES)] = n;
+    __syncthreads();
+    int c = (int)threadIdx.x, part = (int)blockIdx.y, channel = (int)blockIdx.x * CHUNK + c;
+    if (c >= CHUNK)
+        return;
+    float count = 0.0f, mean = 0.0f, square = 0.0f;
+    for (int s = 0; s < STRIPS; s++) {
+        if (counts[s] == 0.0f)
+            continue;
+        float sum = count + counts[s], share = counts[s] / sum;
+        float apart = means[s * CHUNK + c] - mean;
+        mean += apart * share;
+        square += squares[s * CHUNK + c] + apart * apart * count * share;
+        count = sum;
+    }
+    if (channel == 0)
+        *op.sums.count_at(segment, part) = count;
+    if (count > 0.0f && channel < kept) {
+        op.sums.at(segment, part, 0)[channel] = mean;
+        op.sums.at(segment, part, 1)[channel] = square;
+    }
+}
+
+__device__ void load_stem_taps(const struct forward &op, const struct segment &segment,
+                               float *taps) {
+    int kept = op.kernels[segment.group], ld = weight_ld(op.output.channels);
+    for (int i = (int)threadIdx.x; i < STEM_ROWS * CHUNK; i += THREADS) {
+        int row = i / CHUNK, tap = row / STEM_INPUTS, o = (int)blockIdx.x * CHUNK + i % CHUNK;
+        bool is_kept = kept == STEM_KERNEL || tap == STEM_KERNEL * STEM_KERNEL / 2;
+        taps[i] = is_kept && o < ld ? op.prepared[(size_t)row * ld + o] : 0.0f;
+    }
+    __syncthreads();
+}
+
+template <class T, bool STEM>
+__global__ void __launch_bounds__(THREADS, 2) dense_forward(const struct forward op) {
+    __shared__ __align__(16) float taps[STEM ? STEM_ROWS * CHUNK : 4];
+    const struct segment segment = op.segments[blockIdx.z];
+    const struct tensor &input = op.input.z, &output = op.output;
+    int kept = output.kept[segment.group], ld = tensor_ld(&output, &segment);
+    if (kept == 0 || (int)blockIdx.y >= op.parts) {
+        if (op.sums.parts > 0 && blockIdx.x == 0 && threadIdx.x == 0)
+            *op.sums.count_at(segment, (int)blockIdx.y) = 0.0f;
+        return;
+    }
+    if ((int)blockIdx.x * CHUNK >= kept)
+        return;
+    bool is_stem = STEM && input.kept[segment.group] == STEM_INPUTS;
+    if (is_stem)
+        load_stem_taps(op, segment, taps);
+
+    int lane = (int)threadIdx.x % (CHUNK / LANES), strip = (int)threadIdx.x / (CHUNK / LANES);
+    int first = (int)blockIdx.x * CHUNK + lane * LANES, across = (output.width + RUN - 1) / RUN;
+    int all = segment.images * output.height * across, part = (int)blockIdx.y;
+    int begin = piece_begin(all, part, op.parts), end = piece_begin(all, part + 1, op.parts);
+    size_t picture = (size_t)input.height * input.width * tensor_ld(&input, &segment);
+    struct moments moments = {};
+#pragma unroll 1
+    for (int run = begin + strip; run < end && first < kept; run += STRIPS) {
+        int x = run % across * RUN, y = run / across % output.height;
+        int image = run / across / output.height;
+        float z[RUN][LANES] = {};
+        if (is_stem)
+            stem_run<T>(op, segment_data<T>(input, segment) + image * picture, y, x,
+                        taps + lane * LANES, z);
+        T *to = segment_data<T>(output, segment) +
+                ((size_t)(image * output.height + y) * output.width + x) * ld + first;
+#pragma unroll
+        for (int p = 0; p < RUN; p++) {
+            if (x + p >= output.width)
+                continue;
+            if (!is_stem)
+                any_pixel<T>(op, segment, image, y, x + p, first, z[p]);
+            leave_pixel<T>(op, to + (size_t)p * ld, first, kept, z[p], &moments);
+        }
+    }
+    if (op.sums.parts > 0)
+        leave_moments(op, segment, kept, moments);
+}
+
+} /* namespace */
+
+template <class T> size_t cuda_dense_prepared_size(const struct convolution *convolution) {
+    return (size_t)convolution->kernel * convolution->kernel * convolution->input.tensor->channels *
+           weight_ld(convolution->output.channels);
+}
+
+template <class T> enum status cuda_dense_prepare(const struct convolution *convolution) {
+    LAUNCH(transpose_weights, pieces(cuda_dense_prepared_size<T>(convolution), THREADS), THREADS, 0,
+           cuda_stream(), convolution->weight, convolution->prepared,
+           convolution->input.tensor->channels, convolution->output.channels,
+           convolution->kernel * convolution->kernel);
+    return cuda_launched("dense_prepare");
+}
+
+template <class T>
+enum status cuda_dense_forward(const struct convolution *convolution, const struct slice *slice) {
+    enum { BLOCKS = 792 };
+    struct forward op = {};
+    if (slice->count == 0)
+        return STATUS_OK;
+    op.input = device_view_of(&convolution->input);
+    op.output = convolution->output;
+    op.sums = partial_sums_of(convolution->norm);
+    op.prepared = convolution->prepared, op.bias = convolution->bias;
+    op.kernels = convolution->kernels, op.segments = slice->device_segments;
+    op.kernel = convolution->kernel, op.stride = convolution->stride;
+    op.parts = op.sums.parts > 0 ? op.sums.parts : pieces(BLOCKS, slice->count);
+    dim3 grid(pieces(op.output.channels, CHUNK), op.parts, slice->count);
+    if (is_stem(convolution))
+        LAUNCH((dense_forward<T, true>), grid, THREADS, 0, cuda_stream(), op);
+    else
+        LAUNCH((dense_forward<T, false>), grid, THREADS, 0, cuda_stream(), op);
+    return cuda_launched("dense_forward");
+}
+
+#define INSTANCES(T)                                                                               \
+    template size_t cuda_dense_prepared_size<T>(const struct convolution *);                       \
+    template enum status cuda_dense_prepare<T>(const struct convolution *);                        \
+    template enum status cuda_dense_forward<T>(const struct convolution *, const struct slice *);
+INSTANCES(float)
+INSTANCES(bf16)

@@ -1,0 +1,347 @@
+/* Dense k x k convolution (the stem), backward. The weights' gradient is a matrix, [tap][in] rows
+ * (and one for the bias) of outputs; blocks leave partial matrices, which are then added up. */
+#include "dense.cuh"
+
+namespace {
+
+constexpr int THREADS = 128, QUAD = 4 /* outputs of a thread of the stem */,
+              CHUNK = 4 * QUAD /* outputs of a block of the stem */,
+              INPUTS = WARP /* input channels of a block of the input's gradient */,
+              WORKING_BLOCKS = 396;
+
+struct backward {
+    struct device_view input;
+    struct view_gradient gradient;
+    struct tensor output, output_gradient;
+    struct norm_view norm; /* of the output */
+    const float *weight;
+    const int *kernels;
+    const struct segment *segments;
+    float *partial; /* [segment][part][row][output] */
+    int kernel, stride;
+    int parts; /* with pixels, of a segment of the output */
+    int rows;  /* taps * inputs, and 1 for the bias */
+};
+
+static __device__ __forceinline__ float *partial_at(const struct backward &op, int segment,
+                                                    int part, int row) {
+    return op.partial + ((size_t)(segment * op.parts + part) * op.rows + row) * op.output.channels;
+}
+
+/* ------------------------------------------------------------------ weights */
+
+/* Threads are outputs in fours times pixels; each sums a whole STEM_ROWS x QUAD matrix. */
+struct stem_sums {
+    float at[STEM_ROWS][QUAD];
+};
+
+template <class T>
+__device__ __forceinline__ void add_stem_pixel(const struct backward &op, const T *image, int y,
+                                               int x, const float (&dz)[QUAD],
+                                               struct stem_sums *sums) {
+    int height = op.input.z.height, width = op.input.z.width, left = STEM_STRIDE * x - 1;
+    float a[STEM_ROWS];
+#pragma unroll
+    for (int row = 0; row < STEM_ROWS; row++) {
+        const int ky = row / (STEM_KERNEL * STEM_INPUTS), n = row % (STEM_KERNEL * STEM_INPUTS);
+        int up = STEM_STRIDE * y + ky - 1;
+        bool exists =
+            (unsigned)up < (unsigned)height && (unsigned)(left + n / STEM_INPUTS) < (unsigned)width;
+        a[row] = exists ? to_float(image[(ptrdiff_t)(up * width + left) * STEM_INPUTS + n]) : 0.0f;
+    }
+#pragma unroll
+    for (int row = 0; row < STEM_ROWS; row++)
+#pragma unroll
+        for (int c = 0; c < QUAD; c++)
+            sums->at[row][c] = fmaf(a[row], dz[c], sums->at[row][c]);
+}
+
+__device__ __forceinline__ void leave_stem_sums(const struct backward &op,
+                                                const struct stem_sums &sums, int kept) {
+    constexpr int LANES_OF_A_PIXEL = CHUNK / QUAD, WARPS = THREADS / WARP;
+    __shared__ float shared[WARPS][STEM_ROWS][CHUNK];
+    int lane = (int)threadIdx.x % LANES_OF_A_PIXEL, warp = (int)threadIdx.x / WARP;
+#pragma unroll
+    for (int row = 0; row < STEM_ROWS; row++)
+#pragma unroll
+        for (int c = 0; c < QUAD; c++) {
+            float sum = sums.at[row][c];
+            for (int apart = LANES_OF_A_PIXEL; apart < WARP; apart *= 2)
+                sum += __shfl_xor_sync(0xffffffffu, sum, apart);
+            if ((int)threadIdx.x % WARP < LANES_OF_A_PIXEL)
+                shared[warp][row][lane * QUAD + c] = sum;
+        }
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < STEM_ROWS * CHUNK; i += THREADS) {
+        int row = i / CHUNK, o = (int)blockIdx.x * CHUNK + i % CHUNK;
+        float sum = 0.0f;
+        for (int w = 0; w < WARPS; w++)
+            sum += shared[w][row][i % CHUNK];
+        if (o < kept)
+            partial_at(op, (int)blockIdx.z, (int)blockIdx.y, row)[o] = sum;
+    }
+}
+
+/* Outputs behind the kept ones are other memory's: dz is 0 there. */
+template <class T>
+__device__ __forceinline__ void
+stem_dz(const struct backward &op, const T *dy, const T *z, int left, const float (&grad_y)[QUAD],
+        const float (&grad_z)[QUAD], const float (&grad_one)[QUAD], float (&dz)[QUAD]) {
+#pragma unroll
+    for (int c = 0; c < QUAD; c++) {
+        dz[c] = 0.0f;
+        if (c < left) {
+            float value = op.norm.scale != NULL ? to_float(z[c]) : 0.0f;
+            dz[c] = fmaf(grad_y[c], to_float(dy[c]), fmaf(grad_z[c], value, grad_one[c]));
+        }
+    }
+}
+
+template <class T>
+__global__ void __launch_bounds__(THREADS, 3) stem_weights(const struct backward op) {
+    const struct segment segment = op.segments[blockIdx.z];
+    const struct tensor &output = op.output;
+    int kept = output.kept[segment.group];
+    if ((int)blockIdx.x * CHUNK >= kept)
+        return;
+    int lane = (int)threadIdx.x % (CHUNK / QUAD), first = (int)blockIdx.x * CHUNK + lane * QUAD;
+    int ld_z = tensor_ld(&output, &segment), ld_dy = tensor_ld(&op.output_gradient, &segment);
+    float grad_y[QUAD], grad_z[QUAD], grad_one[QUAD];
+#pragma unroll
+    for (int c = 0; c < QUAD; c++) {
+        bool has_norm = op.norm.scale != NULL && first + c < kept;
+        size_t row = op.norm.row(segment) + first + c;
+        grad_y[c] = has_norm ? op.norm.grad_y[row] : 1.0f;
+        grad_z[c] = has_norm ? op.norm.grad_z[row] : 0.0f;
+        grad_one[c] = has_norm ? op.norm.grad_one[row] : 0.0f;
+    }
+    const T *z = segment_data<T>(output, segment) + first;
+    const T *dy = segment_data<T>(op.output_gradient, segment) + first;
+    const T *pictures = segment_data<T>(op.input.z, segment);
+    int picture = op.input.z.height * op.input.z.width * STEM_INPUTS;
+    int area = output.height * output.width, part = (int)blockIdx.y;
+    int end = piece_begin(segment.images * area, part + 1, op.parts);
+    int pixel =
+        piece_begin(segment.images * area, part, op.parts) + (int)threadIdx.x / (CHUNK / QUAD);
+    struct stem_sums sums = {};
+#pragma unroll 1
+    for (; pixel < end; pixel += THREADS / (CHUNK / QUAD)) {
+        float dz[QUAD];
+        stem_dz<T>(op, dy + (size_t)pixel * ld_dy, z + (size_t)pixel * ld_z, kept - first, grad_y,
+                   grad_z, grad_one, dz);
+        int image = pixel / area, rest = pixel - image * area, y = rest / output.width;
+        add_stem_pixel<T>(op, pictures + (size_t)image * picture, y, rest - y * output.width, dz,
+                          &sums);
+    }
+    leave_stem_sums(op, sums, kept);
+}
+
+/* A thread an element of the matrix. */
+template <class T> __global__ void any_weights(const struct backward op) {
+    const struct segment segment = op.segments[blockIdx.z];
+    const struct tensor &input = op.input.z, &output = op.output;
+    int kept = op.kernels[segment.group], taps = op.kernel * op.kernel;
+    int element = (int)(blockIdx.x * blockDim.x + threadIdx.x);
+    int o = element % output.channels, row = element / output.channels;
+    int i = row % input.channels, tap = row / input.channels;
+    int up = tap / op.kernel - op.kernel / 2, right = tap % op.kernel - op.kernel / 2;
+    if (row >= op.rows || o >= output.kept[segment.group])
+        return;
+    if (tap < taps &&
+        (i >= input.kept[segment.group] || abs(up) > kept / 2 || abs(right) > kept / 2))
+        return;
+    int area = output.height * output.width, part = (int)blockIdx.y;
+    int end = piece_begin(segment.images * area, part + 1, op.parts);
+    float sum = 0.0f;
+    for (int p = piece_begin(segment.images * area, part, op.parts); p < end; p++) {
+        float dz = dz_at<T>(output, op.output_gradient, op.norm, segment, p, o), a = 1.0f;
+        if (tap < taps) {
+            int y = p % area / output.width * op.stride + up;
+            int x = p % output.width * op.stride + right;
+            if (y < 0 || y >= input.height || x < 0 || x >= input.width)
+                continue;
+            int pixel = (p / area * input.height + y) * input.width + x;
+            a = seen_at<T>(op.input, segment, pixel, i);
+        }
+        sum = fmaf(a, dz, sum);
+    }
+    partial_at(op, (int)blockIdx.z, part, row)[o] = sum;
+}
+
+enum { SUMMERS = 16 /* threads that share the partials of an element */ };
+
+/* A row and 32 outputs a block: all segments' partials that exist, in fixed order. */
+__global__ void __launch_bounds__(WARP *SUMMERS)
+    add_partials(const struct backward op, int segments, float *weight, float *bias) {
+    __shared__ float shared[SUMMERS][WARP];
+    int taps = op.kernel * op.kernel, inputs = op.input.z.channels, row = (int)blockIdx.x;
+    int tap = row / inputs, i = row % inputs, o = (int)(blockIdx.y * WARP + threadIdx.x);
+    int up = abs(tap / op.kernel - op.kernel / 2), right = abs(tap % op.kernel - op.kernel / 2);
+    float sum = 0.0f;
+#pragma unroll 4
+    for (int n = (int)threadIdx.y; n < segments * op.parts; n += SUMMERS) {
+        int s = n / op.parts, group = op.segments[s].group;
+        bool is_kept =
+            tap == taps || (i < op.input.z.kept[group] && max(up, right) <= op.kernels[group] / 2);
+        if (is_kept && o < op.output.kept[group])
+            sum += partial_at(op, s, n % op.parts, row)[o];
+    }
+    shared[threadIdx.y][threadIdx.x] = sum;
+    __syncthreads();
+    if (threadIdx.y != 0 || o >= op.output.channels)
+        return;
+    for (int n = 1; n < SUMMERS; n++)
+        sum += shared[n][threadIdx.x];
+    float *into = tap == taps ? bias + o : weight + ((size_t)o * inputs + i) * taps + tap;
+    *into += sum;
+}
+
+/* ------------------------------------------------------------------ input */
+
+/* d loss / d a of one element. */
+template <class T>
+__device__ float input_gradient(const struct backward &op, const struct segment &segment, int pixel,
+                                int channel) {
+    const struct tensor &input = op.input.z, &output = op.output;
+    int kept = op.kernels[segment.group], outputs = output.kept[segment.group];
+    int taps = op.kernel * op.kernel, area = input.height * input.width;
+    int image = pixel / area, y = pixel % area / input.width, x = pixel % input.width;
+    float sum = 0.0f;
+    for (int t = 0; t < kept * kept; t++) {
+        int up = t / kept - kept / 2, right = t % kept - kept / 2;
+        int row = y - up, column = x - right;
+        if (row < 0 || column < 0 || row % op.stride != 0 || column % op.stride != 0)
+            continue;
+        row /= op.stride, column /= op.stride;
+        if (row >= output.height || column >= output.width)
+            continue;
+        int from = (image * output.height + row) * output.width + column;
+        int tap = (op.kernel / 2 + up) * op.kernel + op.kernel / 2 + right;
+        for (int o = 0; o < outputs; o++)
+            sum = fmaf(op.weight[((size_t)o * input.channels + channel) * taps + tap],
+                       dz_at<T>(output, op.output_gradient, op.norm, segment, from, o), sum);
+    }
+    return sum;
+}
+
+/* Through the view, to memory. Returns what was stored. */
+template <class T>
+__device__ float leave_gradient(const struct backward &op, const struct segment &segment, int pixel,
+                                int channel, float da, float z) {
+    const struct norm_view &norm = op.input.norm;
+    size_t row = norm.row(segment) + channel;
+    if (op.gradient.through) {
+        float y = norm.scale != NULL ? fmaf(norm.scale[row], z, norm.shift[row]) : z;
+        da *= activation_slope(op.input.activation, y);
+    }
+    T *to = segment_data<T>(op.gradient.tensor, segment) +
+            (size_t)pixel * tensor_ld(&op.gradient.tensor, &segment) + channel;
+    *to = from_float<T>(op.gradient.accumulate ? to_float(*to) + da : da);
+    return to_float(*to);
+}
+
+template <class T> __global__ void dense_input_gradient(const struct backward op, int parts) {
+    __shared__ float sums[THREADS / INPUTS][INPUTS], products[THREADS / INPUTS][INPUTS];
+    const struct segment segment = op.segments[blockIdx.z];
+    const struct tensor &input = op.input.z;
+    const struct partial_sums &partial = op.gradient.sums;
+    int kept = input.kept[segment.group], part = (int)blockIdx.y;
+    int lane = (int)threadIdx.x % INPUTS, strip = (int)threadIdx.x / INPUTS;
+    int channel = (int)blockIdx.x * INPUTS + lane;
+    int all = op.output.kept[segment.group] == 0 ? 0 : segment.images * input.height * input.width;
+    int begin = piece_begin(all, part, parts), end = piece_begin(all, part + 1, parts);
+    float sum = 0.0f, product = 0.0f;
+    for (int p = begin + strip; p < end && channel < kept; p += THREADS / INPUTS) {
+        size_t at = (size_t)p * tensor_ld(&input, &segment) + channel;
+        float z = to_float(segment_data<T>(input, segment)[at]);
+        float da = input_gradient<T>(op, segment, p, channel);
+        float dy = leave_gradient<T>(op, segment, p, channel, da, z);
+        sum += dy;
+        if (partial.parts > 0)
+            product =
+                fmaf(dy, z - op.input.norm.mean[op.input.norm.row(segment) + channel], product);
+    }
+    if (partial.parts == 0)
+        return;
+    sums[strip][lane] = sum, products[strip][lane] = product;
+    __syncthreads();
+    if (channel == 0 && strip == 0)
+        *partial.count_at(segment, part) = (float)(end - begin);
+    if (strip != 0 || channel >= kept || end == begin)
+        return;
+    for (int s = 1; s < THREADS / INPUTS; s++)
+        sum += sums[s][lane], product += products[s][lane];
+    partial.at(segment, part, 0)[channel] = sum;
+    partial.at(segment, part, 1)[channel] = product;
+}
+
+static size_t partial_bytes(const struct convolution *convolution) { /* of one part */
+    size_t rows =
+        (size_t)convolution->kernel * convolution->kernel * convolution->input.tensor->channels + 1;
+    return rows * convolution->output.channels * sizeof(float);
+}
+
+/* Partials in scratch, of all segments that are done at a time. */
+static int partials(const struct convolution *convolution) {
+    enum { BYTES = 16 << 20 };
+    size_t room = BYTES / partial_bytes(convolution);
+    return room > WORKING_BLOCKS ? (int)WORKING_BLOCKS : room > 1 ? (int)room : 1;
+}
+
+template <class T>
+void add_weight_gradients(struct backward op, const struct convolution *convolution,
+                          const struct slice *slice) {
+    int room = partials(convolution);
+    for (int first = 0; first < slice->count; first += room) {
+        int count = slice->count - first < room ? slice->count - first : room;
+        op.segments = slice->device_segments + first;
+        op.parts = room / count;
+        if (is_stem(convolution) && convolution->bias == NULL)
+            LAUNCH(stem_weights<T>, dim3(pieces(op.output.channels, CHUNK), op.parts, count),
+                   THREADS, 0, cuda_stream(), op);
+        else
+            LAUNCH(any_weights<T>,
+                   dim3(pieces((size_t)op.rows * op.output.channels, THREADS), op.parts, count),
+                   THREADS, 0, cuda_stream(), op);
+        LAUNCH(add_partials, dim3(op.rows, pieces(op.output.channels, WARP)), dim3(WARP, SUMMERS),
+               0, cuda_stream(), op, count, slice->gradient + convolution->weight_offset,
+               slice->gradient + convolution->bias_offset);
+    }
+}
+
+} /* namespace */
+
+template <class T> size_t cuda_dense_scratch(const struct convolution *convolution) {
+    return partials(convolution) * partial_bytes(convolution);
+}
+
+template <class T>
+enum status cuda_dense_backward(const struct convolution *convolution, const struct slice *slice) {
+    struct backward op = {};
+    if (slice->count == 0)
+        return STATUS_OK;
+    op.input = device_view_of(&convolution->input);
+    op.gradient = view_gradient_of(&convolution->input);
+    op.output = convolution->output, op.output_gradient = *convolution->output_gradient;
+    op.norm = norm_view_of(convolution->norm);
+    op.weight = convolution->weight;
+    op.kernels = convolution->kernels, op.segments = slice->device_segments;
+    op.partial = (float *)slice->scratch;
+    op.kernel = convolution->kernel, op.stride = convolution->stride;
+    op.rows = op.kernel * op.kernel * op.input.z.channels + (convolution->bias != NULL);
+    add_weight_gradients<T>(op, convolution, slice);
+    if (op.gradient.tensor.data != NULL) {
+        int parts = op.gradient.sums.parts > 0 ? op.gradient.sums.parts
+                                               : pieces(WORKING_BLOCKS, slice->count);
+        LAUNCH(dense_input_gradient<T>,
+               dim3(pieces(op.input.z.channels, INPUTS), parts, slice->count), THREADS, 0,
+               cuda_stream(), op, parts);
+    }
+    return cuda_launched("dense_backward");
+}
+
+#define INSTANCES(T)                                                                               \
+    template size_t cuda_dense_scratch<T>(const struct convolution *);                             \
+    template enum status cuda_dense_backward<T>(const struct convolution *, const struct slice *);
+INSTANCES(float)
+INSTANCES(bf16)

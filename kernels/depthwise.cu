@@ -1,0 +1,358 @@
+/* Depthwise convolution, forward: depthwise.cuh says how the work is cut. */
+#include "depthwise.cuh"
+
+namespace {
+
+constexpr int THREADS = 256, CHUNK = 64 /* channels of a block */;
+
+struct forward {
+    struct device_view input;
+    struct tensor output;
+    struct partial_sums sums;
+    const float *prepared, *bias;
+    const int *kernels;
+    const struct segment *segments;
+    int kernel, channels;
+    int parts; /* with pixels */
+};
+
+__global__ void transpose_weights(const float *weight, float *prepared, int channels, int taps) {
+    int ld = weight_ld(channels), c = (int)(blockIdx.x * blockDim.x + threadIdx.x) % ld;
+    int tap = (int)(blockIdx.x * blockDim.x + threadIdx.x) / ld;
+    if (tap < taps)
+        prepared[(size_t)tap * ld + c] = c < channels ? weight[(size_t)c * taps + tap] : 0.0f;
+}
+
+/* Moments of what a thread has written, about its first value. */
+template <int C> struct moments {
+    float origin[C], first[C], second[C];
+    int count;
+
+    __device__ __forceinline__ void add(const float (&value)[C]) {
+#pragma unroll
+        for (int c = 0; c < C; c++) {
+            if (count == 0)
+                origin[c] = value[c];
+            float deviation = value[c] - origin[c];
+            first[c] += deviation;
+            second[c] += deviation * deviation;
+        }
+        count++;
+    }
+};
+
+/* One strip's rows: K x K taps, P output columns, C channels of a thread. */
+template <class T, int K, int S, int C, int P> struct slide {
+    static constexpr int SLOTS = (K - 1) / S + 1; /* output rows in the making */
+    static constexpr int COLUMNS = S * (P - 1) + K;
+    static constexpr bool SHARED_TAPS = K * K * C > 32;
+    typedef typename few<T, C>::word word;
+
+    const struct forward *op;
+    const float *shared; /* [tap][width] */
+    int width, lane;
+    float tap[SHARED_TAPS ? 1 : K * K][C];
+    float scale[C], shift[C], bias[C];
+    int ld, ld_out, height, columns; /* of the input */
+
+    float made[SLOTS][P][C];
+    word raw[COLUMNS];
+    struct moments<C> moments;
+
+    __device__ __forceinline__ void load(const T *image, int row, int left) {
+        if (row < 0 || row >= height)
+            return;
+        const T *at = image + (ptrdiff_t)(row * columns + left) * ld;
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n++)
+            if ((unsigned)(left + n) < (unsigned)columns)
+                raw[n] = *reinterpret_cast<const word *>(at + n * ld);
+    }
+
+    __device__ __forceinline__ void seen(float (&x)[COLUMNS][C], int left) const {
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n++) {
+            widen(x[n], raw[n]);
+#pragma unroll
+            for (int c = 0; c < C; c++)
+                x[n][c] = fmaf(scale[c], x[n][c], shift[c]);
+        }
+        activate_all(op->input.activation, x);
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n++)
+            if ((unsigned)(left + n) >= (unsigned)columns) {
+#pragma unroll
+                for (int c = 0; c < C; c++)
+                    x[n][c] = 0.0f;
+            }
+    }
+
+    __device__ __forceinline__ float tap_at(int t, int c) const {
+        if constexpr (SHARED_TAPS)
+            return shared[t * width + lane * C + c];
+        else
+            return tap[t][c];
+    }
+
+    __device__ __forceinline__ void next_slot() {
+#pragma unroll
+        for (int q = 0; q < SLOTS; q++)
+#pragma unroll
+            for (int p = 0; p < P; p++)
+#pragma unroll
+                for (int c = 0; c < C; c++)
+                    made[q][p][c] = q + 1 < SLOTS ? made[q + 1][p][c] : 0.0f;
+    }
+
+    /* The j-th of the S input rows that a step brings. */
+    template <int J> __device__ __forceinline__ void add_row(const float (&x)[COLUMNS][C]) {
+#pragma unroll
+        for (int q = 0; q < SLOTS; q++) {
+            const int ky = K - S + J - S * q;
+            if (ky < 0)
+                continue;
+#pragma unroll
+            for (int kx = 0; kx < K; kx++)
+#pragma unroll
+                for (int c = 0; c < C; c++) {
+                    float weight = tap_at(ky * K + kx, c);
+#pragma unroll
+                    for (int p = 0; p < P; p++)
+                        made[q][p][c] = fmaf(weight, x[S * p + kx][c], made[q][p][c]);
+                }
+        }
+    }
+
+    template <int J> __device__ __forceinline__ void row(const T *image, int at, int left) {
+        if (J == 0)
+            next_slot();
+        if (at >= 0 && at < height) {
+            float x[COLUMNS][C];
+            seen(x, left);
+            load(image, at + 1, left);
+            add_row<J>(x);
+        } else {
+            load(image, at + 1, left);
+        }
+    }
+
+    __device__ __forceinline__ void store(T *row, int left) {
+        bool wants_moments = op->sums.parts > 0;
+#pragma unroll
+        for (int p = 0; p < P; p++) {
+            if (left + p >= op->output.width)
+                continue;
+            float value[C];
+#pragma unroll
+            for (int c = 0; c < C; c++)
+                value[c] = made[0][p][c] + bias[c];
+            word narrowed;
+            narrow(&narrowed, value);
+            *reinterpret_cast<word *>(row + p * ld_out) = narrowed;
+            widen(value, narrowed);
+            if (wants_moments)
+                moments.add(value);
+        }
+    }
+
+    __device__ __forceinline__ void unit(const struct unit &unit, const T *input, T *output) {
+        const T *image = input + (size_t)unit.image * height * columns * ld;
+        T *to = output + (size_t)unit.image * op->output.height * op->output.width * ld_out;
+        int left = S * unit.left - K / 2;
+#pragma unroll
+        for (int q = 0; q < SLOTS; q++)
+#pragma unroll
+            for (int p = 0; p < P; p++)
+#pragma unroll
+                for (int c = 0; c < C; c++)
+                    made[q][p][c] = 0.0f;
+        int at = S * (unit.top - SLOTS + 1) - K / 2 + K - S;
+        load(image, at, left);
+#pragma unroll 1
+        for (int y = unit.top - SLOTS + 1; y < unit.bottom; y++, at += S) {
+            row<0>(image, at, left);
+            if constexpr (S == 2)
+                row<1>(image, at + 1, left);
+            if (y >= unit.top)
+                store(to + (ptrdiff_t)(y * op->output.width + unit.left) * ld_out, unit.left);
+        }
+    }
+
+    /* What all units share. */
+    __device__ __forceinline__ void begin(const struct forward *op_, const struct segment &segment,
+                                          const struct place &place, const float *taps, int kept) {
+        op = op_, shared = taps, width = place.width, lane = place.lane;
+        const struct norm_view &norm = op->input.norm;
+        int first = place.first + place.lane * C, kernel = op->kernels[segment.group];
+#pragma unroll
+        for (int c = 0; c < C; c++) {
+            bool behind_norm = norm.scale != NULL;
+            scale[c] = behind_norm ? norm.scale[norm.row(segment) + first + c] : 1.0f;
+            shift[c] = behind_norm ? norm.shift[norm.row(segment) + first + c] : 0.0f;
+            bias[c] = op->bias != NULL && first + c < kept ? op->bias[first + c] : 0.0f;
+            moments.origin[c] = moments.first[c] = moments.second[c] = 0.0f;
+        }
+        moments.count = 0;
+        if constexpr (!SHARED_TAPS) {
+#pragma unroll
+            for (int t = 0; t < K * K; t++) {
+                int full = full_tap(t / K, t % K, K, kernel, op->kernel);
+#pragma unroll
+                for (int c = 0; c < C; c++)
+                    tap[t][c] =
+                        full < 0 ? 0.0f
+                                 : op->prepared[(size_t)full * weight_ld(op->channels) + first + c];
+            }
+        }
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n++)
+            raw[n] = word{};
+        ld = tensor_ld(&op->input.z, &segment), ld_out = tensor_ld(&op->output, &segment);
+        height = op->input.z.height, columns = op->input.z.width;
+    }
+};
+
+/* All strips' moments to the part's, in the order of strips. shared: [thread][C][2], [strip]. */
+template <int C>
+__device__ void leave_moments(const struct forward &op, const struct segment &segment,
+                              const struct place &place, const struct moments<C> &moments, int kept,
+                              float *shared) {
+    float *means = shared, *squares = shared + THREADS * C, *counts = squares + THREADS * C;
+    __syncthreads();
+    float n = (float)moments.count;
+    for (int c = 0; c < C; c++) {
+        float shift = n > 0 ? moments.first[c] / n : 0.0f;
+        means[threadIdx.x * C + c] = moments.origin[c] + shift;
+        squares[threadIdx.x * C + c] = fmaxf(moments.second[c] - moments.first[c] * shift, 0.0f);
+    }
+    if (place.lane == 0 && place.strip < place.strips)
+        counts[place.strip] = n;
+    __syncthreads();
+    int c = (int)threadIdx.x;
+    if (c >= place.width)
+        return;
+    float count = 0.0f, mean = 0.0f, square = 0.0f;
+    for (int s = 0; s < place.strips; s++) {
+        if (counts[s] == 0.0f)
+            continue;
+        int at = s * place.width + c;
+        float sum = count + counts[s], share = counts[s] / sum, apart = means[at] - mean;
+        mean += apart * share;
+        square += squares[at] + apart * apart * count * share;
+        count = sum;
+    }
+    int part = (int)blockIdx.y;
+    if (c == 0 && place.first == 0)
+        *op.sums.count_at(segment, part) = count;
+    if (count > 0.0f && place.first + c < kept) {
+        op.sums.at(segment, part, 0)[place.first + c] = mean;
+        op.sums.at(segment, part, 1)[place.first + c] = square;
+    }
+}
+
+template <class T, int K, int S, int C, int P>
+__device__ void forward_part(const struct forward &op, const struct segment &segment, int kept,
+                             float *shared) {
+    struct place place = place_of(kept, CHUNK, C);
+    if (place.width == 0)
+        return;
+    int kernel = op.kernels[segment.group];
+    struct slide<T, K, S, C, P> slide;
+    if constexpr (slide.SHARED_TAPS) {
+        for (int i = (int)threadIdx.x; i < K * K * place.width; i += THREADS) {
+            int t = i / place.width, full = full_tap(t / K, t % K, K, kernel, op.kernel);
+            size_t at = (size_t)full * weight_ld(op.channels) + place.first + i % place.width;
+            shared[i] = full < 0 ? 0.0f : op.prepared[at];
+        }
+        __syncthreads();
+    }
+    slide.begin(&op, segment, place, shared, kept);
+    struct units units = units_of(segment.images, op.output.height, op.output.width, P,
+                                  place.strips, (int)blockIdx.y, op.parts);
+    int first = place.first + place.lane * C;
+    if (place.strip < place.strips && first < kept) {
+        const T *input = segment_data<T>(op.input.z, segment) + first;
+        T *output = segment_data<T>(op.output, segment) + first;
+#pragma unroll 1
+        for (int u = units.begin + place.strip; u < units.end; u += place.strips)
+            slide.unit(unit_at(units, u), input, output);
+    }
+    if (op.sums.parts > 0)
+        leave_moments<C>(op, segment, place, slide.moments, kept, shared);
+}
+
+/* MOST: the full kernel. Groups that keep less of it run the body of theirs. */
+template <class T, int MOST, int S>
+__global__ void __launch_bounds__(THREADS, 2) depthwise_forward(const struct forward op) {
+    __shared__ float shared[MOST == 7 ? 49 * CHUNK : MOST == 5 ? 25 * CHUNK : 5 * THREADS];
+    const struct segment segment = op.segments[blockIdx.z];
+    int kept = op.output.kept[segment.group], kernel = op.kernels[segment.group];
+    if (kept == 0 || (int)blockIdx.y >= op.parts) {
+        if (op.sums.parts > 0 && blockIdx.x == 0 && threadIdx.x == 0)
+            *op.sums.count_at(segment, (int)blockIdx.y) = 0.0f;
+        return;
+    }
+    enum { COLUMNS = S == 1 ? 7 : 4, WIDE = S == 1 ? 1 : 2 };
+    if constexpr (MOST >= 7)
+        if (kernel == 7)
+            return forward_part<T, 7, S, WIDE, COLUMNS>(op, segment, kept, shared);
+    if constexpr (MOST >= 5)
+        if (kernel == 5)
+            return forward_part<T, 5, S, WIDE, COLUMNS>(op, segment, kept, shared);
+    forward_part<T, 3, S, 2, COLUMNS>(op, segment, kept, shared);
+}
+
+template <class T, int S> void launch(const struct forward &op, dim3 grid) {
+    if (op.kernel >= 7)
+        LAUNCH((depthwise_forward<T, 7, S>), grid, THREADS, 0, cuda_stream(), op);
+    else if (op.kernel == 5)
+        LAUNCH((depthwise_forward<T, 5, S>), grid, THREADS, 0, cuda_stream(), op);
+    else
+        LAUNCH((depthwise_forward<T, 3, S>), grid, THREADS, 0, cuda_stream(), op);
+}
+
+} /* namespace */
+
+template <class T> size_t cuda_depthwise_prepared_size(const struct convolution *convolution) {
+    return (size_t)convolution->kernel * convolution->kernel *
+           weight_ld(convolution->output.channels);
+}
+
+template <class T> enum status cuda_depthwise_prepare(const struct convolution *convolution) {
+    int channels = convolution->output.channels, taps = convolution->kernel * convolution->kernel;
+    if (convolution->stride > 2 || convolution->kernel > 7)
+        return fail(STATUS_USAGE, "a depthwise convolution has stride 1 or 2 and at most 7x7 taps");
+    LAUNCH(transpose_weights, pieces((size_t)taps * weight_ld(channels), THREADS), THREADS, 0,
+           cuda_stream(), convolution->weight, convolution->prepared, channels, taps);
+    return cuda_launched("depthwise_prepare");
+}
+
+template <class T>
+enum status cuda_depthwise_forward(const struct convolution *convolution,
+                                   const struct slice *slice) {
+    struct forward op = {};
+    op.input = device_view_of(&convolution->input);
+    op.output = convolution->output;
+    op.sums = partial_sums_of(convolution->norm);
+    op.prepared = convolution->prepared, op.bias = convolution->bias;
+    op.kernels = convolution->kernels, op.segments = slice->device_segments;
+    op.kernel = convolution->kernel, op.channels = convolution->output.channels;
+    if (slice->count == 0)
+        return STATUS_OK;
+    op.parts = working_parts(slice->count, op.channels, CHUNK, op.sums.parts);
+    dim3 grid(pieces(op.channels, CHUNK), op.sums.parts > 0 ? op.sums.parts : op.parts,
+              slice->count);
+    if (convolution->stride == 1)
+        launch<T, 1>(op, grid);
+    else
+        launch<T, 2>(op, grid);
+    return cuda_launched("depthwise_forward");
+}
+
+#define INSTANCES(T)                                                                               \
+    template size_t cuda_depthwise_prepared_size<T>(const struct convolution *);                   \
+    template enum status cuda_depthwise_prepare<T>(const struct convolution *);                    \
+    template enum status cuda_depthwise_forward<T>(const struct convolution *,                     \
+                                                   const struct slice *);
+INSTANCES(float)
+INSTANCES(bf16)

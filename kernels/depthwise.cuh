@@ -1,0 +1,164 @@
+/* How the depthwise kernels cut their work. A block has a chunk of the kept channels and a part of
+ * the segment's pixels. Its threads are lanes, each with one or two channels, times strips. A strip
+ * takes a few columns of some rows of an image at a time and slides down: every row is loaded once,
+ * and what its pixels give to several rows stays in registers.
+ */
+#ifndef TAPER_DEPTHWISE_CUH
+#define TAPER_DEPTHWISE_CUH
+
+#include "cuda_ops.h"
+
+/* One or two neighbouring channels as they are loaded. */
+template <class T, int CHANNELS> struct few;
+template <> struct few<float, 1> { typedef float word; };
+template <> struct few<float, 2> { typedef float2 word; };
+template <> struct few<bf16, 1> { typedef unsigned short word; };
+template <> struct few<bf16, 2> { typedef unsigned word; };
+
+static __device__ __forceinline__ void widen(float (&into)[1], float word) {
+    into[0] = word;
+}
+static __device__ __forceinline__ void widen(float (&into)[2], float2 word) {
+    into[0] = word.x, into[1] = word.y;
+}
+static __device__ __forceinline__ void widen(float (&into)[1], unsigned short word) {
+    into[0] = __uint_as_float((unsigned)word << 16);
+}
+static __device__ __forceinline__ void widen(float (&into)[2], unsigned word) {
+    into[0] = __uint_as_float(word << 16), into[1] = __uint_as_float(word & 0xffff0000u);
+}
+
+static __device__ __forceinline__ void narrow(float *into, const float (&from)[1]) {
+    *into = from[0];
+}
+static __device__ __forceinline__ void narrow(float2 *into, const float (&from)[2]) {
+    *into = make_float2(from[0], from[1]);
+}
+static __device__ __forceinline__ void narrow(unsigned short *into, const float (&from)[1]) {
+    *into = __bfloat16_as_ushort(__float2bfloat16_rn(from[0]));
+}
+static __device__ __forceinline__ void narrow(unsigned *into, const float (&from)[2]) {
+    *into = pack_bf16(from[0], from[1]);
+}
+
+/* The switch is outside of the loop: a kernel decides once per row. */
+template <int N, int CHANNELS>
+static __device__ __forceinline__ void activate_all(enum activation activation,
+                                                    float (&y)[N][CHANNELS]) {
+#define ALL(kind)                                                                                  \
+    case kind:                                                                                     \
+        _Pragma("unroll") for (int n = 0; n < N; n++) {                                            \
+            _Pragma("unroll") for (int c = 0; c < CHANNELS; c++) y[n][c] =                         \
+                activate(kind, y[n][c]);                                                           \
+        }                                                                                          \
+        break;
+    switch (activation) {
+        ALL(ACTIVATION_RELU)
+        ALL(ACTIVATION_RELU6)
+        ALL(ACTIVATION_HARD_SWISH)
+        ALL(ACTIVATION_HARD_SIGMOID)
+    default:
+        break;
+    }
+#undef ALL
+}
+
+/* slope[n] = d activate / d y at y[n]. */
+template <int N>
+static __device__ __forceinline__ void slopes(enum activation activation, float (&y)[N]) {
+#define ALL(kind)                                                                                  \
+    case kind:                                                                                     \
+        _Pragma("unroll") for (int n = 0; n < N; n++) y[n] = activation_slope(kind, y[n]);         \
+        break;
+    switch (activation) {
+        ALL(ACTIVATION_NONE)
+        ALL(ACTIVATION_RELU)
+        ALL(ACTIVATION_RELU6)
+        ALL(ACTIVATION_HARD_SWISH)
+        ALL(ACTIVATION_HARD_SIGMOID)
+    }
+#undef ALL
+}
+
+/* A thread's place in its block. */
+struct place {
+    int first, width; /* channels of the block; width 0: none */
+    int lanes, strips;
+    int lane, strip; /* strip >= strips: the thread is left over */
+};
+
+static __device__ __forceinline__ struct place place_of(int kept, int chunk, int channels) {
+    struct place place = {};
+    int all = round_up(kept, LANES), chunks = (all + chunk - 1) / chunk;
+    int width = round_up((all + chunks - 1) / chunks, LANES);
+    place.first = (int)blockIdx.x * width;
+    if (place.first >= all)
+        return place;
+    place.width = min(width, all - place.first);
+    place.lanes = place.width / channels;
+    place.strips = (int)blockDim.x / place.lanes;
+    place.lane = (int)threadIdx.x % place.lanes;
+    place.strip = (int)threadIdx.x / place.lanes;
+    return place;
+}
+
+/* What a strip takes at a time: rows [top, bottom) of one image, `columns` pixels from left on. */
+struct unit {
+    int image, top, bottom, left;
+};
+
+struct units {
+    int begin, end;                               /* of this part */
+    int across, down, height, columns_of_a_strip; /* pieces of an image */
+};
+
+/* Images are cut into rows only as far as all strips need it: a cut costs rows loaded twice. */
+static __device__ __forceinline__ struct units
+units_of(int images, int height, int width, int columns, int strips, int part, int parts) {
+    enum { LEAST_ROWS = 8 };
+    struct units units = {};
+    units.height = height;
+    units.columns_of_a_strip = columns;
+    units.across = (width + columns - 1) / columns;
+    int wanted = 2 * strips * parts, whole = max(images * units.across, 1);
+    units.down = min((wanted + whole - 1) / whole, max(height / LEAST_ROWS, 1));
+    int all = images * units.across * units.down;
+    units.begin = piece_begin(all, part, parts);
+    units.end = piece_begin(all, part + 1, parts);
+    return units;
+}
+
+static __device__ __forceinline__ struct unit unit_at(const struct units &units, int index) {
+    int column = index % units.across, rest = index / units.across;
+    int piece = rest % units.down;
+    struct unit unit = {};
+    unit.image = rest / units.down;
+    unit.top = piece_begin(units.height, piece, units.down);
+    unit.bottom = piece_begin(units.height, piece + 1, units.down);
+    unit.left = column * units.columns_of_a_strip;
+    return unit;
+}
+
+/* Parts that get pixels: enough blocks for the device, however many the norm has room for. */
+enum { WORKING_BLOCKS = 792 };
+static inline int working_parts(int segments, int channels, int chunk, int room) {
+    int parts = WORKING_BLOCKS / (pieces(channels, chunk) * segments);
+    if (room > 0 && parts > room)
+        parts = room;
+    return parts > 0 ? parts : 1;
+}
+
+/* Prepared weights: [tap of the full kernel][channel lanes]. */
+static inline __host__ __device__ int weight_ld(int channels) {
+    return round_up(channels, LANES);
+}
+
+/* Tap (y, x) of a K x K body, as its place in the full kernel; -1: the group does not keep it. */
+static __device__ __forceinline__ int full_tap(int y, int x, int body, int kept, int full) {
+    int up = y - body / 2, right = x - body / 2;
+    if (abs(up) > kept / 2 || abs(right) > kept / 2)
+        return -1;
+    return (full / 2 + up) * full + full / 2 + right;
+}
+
+#endif

@@ -1,0 +1,185 @@
+/* The 1x1 convolution: three products per layer, see product.cuh and weight_gradient.cuh. */
+#include "cuda_ops.h"
+#include "product.cuh"
+#include "product_plain.cuh"
+#include "product_tensor.cuh"
+#include "weight_gradient.cuh"
+#include "weight_gradient_tensor.cuh"
+
+constexpr int WEIGHT_ALIGN = 32, PREPARE_THREADS = 256;
+constexpr int PRODUCT_BLOCKS = 1056; /* that keep the device busy */
+
+/* Prepared weights: [out][in] for the output, and [in][out] for the gradient of the input; rows
+ * are padded to whole steps of k. */
+struct prepared {
+    int ld, ld_back;
+    size_t back, size; /* elements */
+};
+
+static struct prepared prepared_of(const struct convolution *convolution) {
+    int outputs = convolution->output.channels, inputs = convolution->input.tensor->channels;
+    struct prepared of = {};
+    of.ld = round_up(inputs, WEIGHT_ALIGN), of.ld_back = round_up(outputs, WEIGHT_ALIGN);
+    of.back = (size_t)outputs * of.ld;
+    of.size = of.back + (size_t)inputs * of.ld_back;
+    return of;
+}
+
+template <class T> size_t cuda_pointwise_prepared_size(const struct convolution *convolution) {
+    return (prepared_of(convolution).size * sizeof(T) + sizeof(float) - 1) / sizeof(float);
+}
+
+template <class T> size_t cuda_pointwise_scratch(const struct convolution *convolution) {
+    return weight_scratch(convolution);
+}
+
+template <class T>
+__global__ void __launch_bounds__(PREPARE_THREADS)
+    prepare_kernel(const float *weight, int outputs, int inputs, struct prepared layout,
+                   T *prepared) {
+    size_t at = (size_t)blockIdx.x * PREPARE_THREADS + threadIdx.x;
+    if (at >= layout.size)
+        return;
+    bool back = at >= layout.back;
+    size_t index = back ? at - layout.back : at;
+    int ld = back ? layout.ld_back : layout.ld;
+    int row = (int)(index / ld), column = (int)(index % ld);
+    int out = back ? column : row, in = back ? row : column;
+    bool inside = out < outputs && in < inputs;
+    prepared[at] = from_float<T>(inside ? weight[(size_t)out * inputs + in] : 0.0f);
+}
+
+template <class T> enum status cuda_pointwise_prepare(const struct convolution *convolution) {
+    struct prepared layout = prepared_of(convolution);
+    LAUNCH(prepare_kernel<T>, pieces(layout.size, PREPARE_THREADS), PREPARE_THREADS, 0,
+           cuda_stream(), convolution->weight, convolution->output.channels,
+           convolution->input.tensor->channels, layout,
+           reinterpret_cast<T *>(convolution->prepared));
+    return cuda_launched("prepare_kernel");
+}
+
+/* Parts of a segment: the norm's, or, where nobody counts them, as many as keep the device busy. */
+static int parts_of_grid(const struct partial_sums &sums, const struct tensor *tensor,
+                         const struct slice *slice, int columns, int tile) {
+    if (sums.parts > 0)
+        return sums.parts;
+    size_t rows = (size_t)largest_segment(slice) * tensor->height * tensor->width;
+    int wanted = pieces(PRODUCT_BLOCKS, (size_t)columns * slice->count);
+    int most = pieces(rows, tile);
+    return wanted < most ? wanted : most;
+}
+
+template <class Source, class Target>
+static enum status product(const struct slice *slice, const Source &source, const float *weights,
+                           int ld, const Target &target, int columns) {
+    int tiles = pieces(columns, PLAIN_TILE);
+    int parts = parts_of_grid(sums_of(target), &source.z, slice, tiles, PLAIN_TILE);
+    dim3 grid(tiles, parts, slice->count);
+    LAUNCH((plain_product_kernel<float, Source, Target>), grid, PLAIN_THREADS, 0, cuda_stream(),
+           slice->device_segments, source, weights, ld, target);
+    return cuda_launched("plain_product_kernel");
+}
+
+template <int COLUMNS, class Source, class Target>
+static enum status product_of(const struct slice *slice, const Source &source, const bf16 *weights,
+                              int ld, const Target &target, int columns) {
+    typedef tensor_layout<COLUMNS, typename left_of<bf16, Source>::rows> layout;
+    int tiles = pieces(columns, COLUMNS);
+    int parts = parts_of_grid(sums_of(target), &source.z, slice, tiles, TENSOR_ROWS);
+    dim3 grid(tiles, parts, slice->count);
+    LAUNCH((tensor_product_kernel<COLUMNS, Source, Target>), grid, TENSOR_THREADS, layout::shared,
+           cuda_stream(), slice->device_segments, source, weights, ld, target);
+    return cuda_launched("tensor_product_kernel");
+}
+
+/* As few blocks of columns as can be, and no wider than they must. */
+template <class Source, class Target>
+static enum status product(const struct slice *slice, const Source &source, const bf16 *weights,
+                           int ld, const Target &target, int columns) {
+    int width = pieces(columns, pieces(columns, 80));
+    if (width <= 16)
+        return product_of<16>(slice, source, weights, ld, target, columns);
+    if (width <= 24)
+        return product_of<24>(slice, source, weights, ld, target, columns);
+    if (width <= 40)
+        return product_of<40>(slice, source, weights, ld, target, columns);
+    if (width <= 64)
+        return product_of<64>(slice, source, weights, ld, target, columns);
+    return product_of<80>(slice, source, weights, ld, target, columns);
+}
+
+template <class T>
+enum status cuda_pointwise_forward(const struct convolution *convolution,
+                                   const struct slice *slice) {
+    struct output_target target = {};
+    target.z = convolution->output;
+    target.bias = convolution->bias;
+    target.sums = partial_sums_of(convolution->norm);
+    return product(slice, device_view_of(&convolution->input),
+                   reinterpret_cast<const T *>(convolution->prepared), prepared_of(convolution).ld,
+                   target, convolution->output.channels);
+}
+
+template <class T>
+static enum status weight_sums(const struct convolution *convolution, const struct slice *slice,
+                               const struct weight_plan &plan, float *partial) {
+    struct device_view view = device_view_of(&convolution->input);
+    struct device_gradient gradient = device_gradient_of(convolution);
+    dim3 grid(plan.tiles(), plan.splits);
+    if constexpr (sizeof(T) == sizeof(float))
+        LAUNCH(plain_weight_kernel<T>, grid, PLAIN_THREADS, 0, cuda_stream(),
+               slice->device_segments, plan, view, gradient, partial);
+    else
+        LAUNCH(tensor_weight_kernel, grid, SUM_THREADS, SUM_SHARED, cuda_stream(),
+               slice->device_segments, plan, view, gradient, partial);
+    return cuda_launched("weight_kernel");
+}
+
+template <class T>
+static enum status weight_gradient(const struct convolution *convolution,
+                                   const struct slice *slice) {
+    struct weight_plan plan = weight_plan_of(convolution, slice);
+    float *partial = reinterpret_cast<float *>(slice->scratch);
+    enum status status = weight_sums<T>(convolution, slice, plan, partial);
+    if (status != STATUS_OK)
+        return status;
+    size_t matrix = (size_t)plan.outputs * plan.inputs;
+    LAUNCH(add_splits_kernel, pieces(matrix, ADD_COLUMNS),
+           dim3(ADD_COLUMNS, plan.splits >= 128 ? 32 : 8), 0, cuda_stream(), slice->device_segments,
+           plan, convolution->output.kept, convolution->input.tensor->kept, partial,
+           slice->gradient + convolution->weight_offset);
+    return cuda_launched("add_splits_kernel");
+}
+
+template <class T>
+static enum status bias_gradient(const struct convolution *convolution, const struct slice *slice) {
+    LAUNCH(bias_kernel<T>, pieces(convolution->output.channels, LANES), BIAS_THREADS, 0,
+           cuda_stream(), slice->device_segments, slice->count, device_gradient_of(convolution),
+           slice->gradient + convolution->bias_offset);
+    return cuda_launched("bias_kernel");
+}
+
+template <class T>
+enum status cuda_pointwise_backward(const struct convolution *convolution,
+                                    const struct slice *slice) {
+    enum status status = weight_gradient<T>(convolution, slice);
+    if (status == STATUS_OK && convolution->bias != NULL)
+        status = bias_gradient<T>(convolution, slice);
+    if (status != STATUS_OK || convolution->input.gradient == NULL)
+        return status;
+    struct prepared layout = prepared_of(convolution);
+    return product(slice, device_gradient_of(convolution),
+                   reinterpret_cast<const T *>(convolution->prepared) + layout.back, layout.ld_back,
+                   gradient_target_of(&convolution->input), convolution->input.tensor->channels);
+}
+
+#define INSTANTIATE(T)                                                                             \
+    template size_t cuda_pointwise_prepared_size<T>(const struct convolution *);                   \
+    template size_t cuda_pointwise_scratch<T>(const struct convolution *);                         \
+    template enum status cuda_pointwise_prepare<T>(const struct convolution *);                    \
+    template enum status cuda_pointwise_forward<T>(const struct convolution *,                     \
+                                                   const struct slice *);                          \
+    template enum status cuda_pointwise_backward<T>(const struct convolution *,                    \
+                                                    const struct slice *);
+INSTANTIATE(float)
+INSTANTIATE(bf16)

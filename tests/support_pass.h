@@ -1,0 +1,26 @@
+/* A small network with one of everything, a batch for it, and weights: for tests of whole passes. */
+#ifndef TAPER_SUPPORT_PASS_H
+#define TAPER_SUPPORT_PASS_H
+
+#include "supernet/pass.h"
+
+enum { PASS_IMAGES = 12, PASS_HEIGHT = 9, PASS_WIDTH = 7, PASS_CHANNELS = 2, PASS_CLASSES = 5 };
+
+/* Dense stem, a block of each kind (residual and bypass, stride 2 with squeeze-excite, no expansion,
+ * bypass over widening), hard-swish, a pooled 1x1 head, a hidden linear layer. */
+void pass_network(struct network *network);
+
+/* A sub-network drawn uniformly; the same for the same number. */
+struct subnetwork pass_draw(const struct network *network, uint32_t number);
+
+/* Weights with scales and shifts away from their start, so that every gradient matters. The
+ * caller's to free. */
+real *pass_random_parameters(const struct parameters *parameters);
+
+struct pass *pass_make(const struct network *network, const struct ops *ops, int groups,
+                       bool shared, int shards, struct pool *pool);
+
+/* The same batch, from the given picture on, with weights per image and label smoothing. */
+struct pass_batch pass_batch_from(int picture);
+
+#endif

@@ -1,0 +1,206 @@
+/* Whole passes on a backend that is loaded at run time, against the CPU's: losses, logits, every
+ * gradient, statistics; per group, shared, given; and replays with other widths.
+ *
+ *   test_pass_cuda BACKEND fp32|bf16 */
+#include "supernet/backend.h"
+#include "support_pass.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const struct ops *backend;
+
+/* Of a vector's norm. fp32: sums of a few hundred terms differ by their order only; every gradient
+ * agrees. bf16: every stored activation and product operand is off by up to 2^-9 of itself; some 20
+ * roundings lie one behind the other in each direction, slopes flip where a pre-activation is near
+ * a kink, and statistics of three small images magnify both: single gradients of scales and shifts,
+ * which are small differences, were seen off by 26 %. So the gradient counts as a whole. */
+static double gradient_bound, whole_bound, value_bound;
+
+static double difference(const real *a, const real *b, size_t count) {
+    double error = 0, size = 0;
+    for (size_t i = 0; i < count; i++) {
+        error += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+        size += (double)b[i] * (double)b[i];
+    }
+    return size > 0 ? sqrt(error / size) : sqrt(error);
+}
+
+static void assert_near(const char *what, const real *a, const real *b, size_t count,
+                        double bound) {
+    double off = difference(a, b, count);
+    if (!(off <= bound))
+        fail_msg("%s is off by %g of its norm, more than %g", what, off, bound);
+}
+
+/* A pass of either backend on the same weights. */
+struct side {
+    const struct ops *ops;
+    struct pass *pass;
+    real *device_gradient, *gradient, *statistics;
+    real logits[PASS_IMAGES][PASS_CLASSES];
+    struct pass_result result;
+};
+
+static void open_side(struct side *side, const struct ops *ops, const struct network *network,
+                      int groups, bool shared) {
+    *side = (struct side){.ops = ops};
+    side->pass = pass_make(network, ops, groups, shared, 0, NULL);
+    size_t size = pass_parameters(side->pass)->size + READ_SLACK;
+    void *taken;
+    assert_int_equal(ops->memory->take(&taken, size * sizeof(real), "gradient"), STATUS_OK);
+    side->device_gradient = taken;
+    side->gradient = calloc(size, sizeof(real));
+    side->statistics = calloc(pass_statistics(side->pass)->size, sizeof(real));
+}
+
+static void close_side(struct side *side) {
+    side->ops->memory->give_back(side->device_gradient);
+    pass_release(side->pass);
+    free(side->gradient);
+    free(side->statistics);
+}
+
+static void run_side(struct side *side, const struct batch_group *groups, int count,
+                     const real *weights, bool backward, enum statistics_source source) {
+    struct pass_batch batch = pass_batch_from(0);
+    assert_int_equal(pass_set_groups(side->pass, groups, count), STATUS_OK);
+    assert_int_equal(pass_set_parameters(side->pass, weights), STATUS_OK);
+    enum status status =
+        backward ? pass_forward_backward(side->pass, &batch, side->device_gradient, &side->result)
+                 : pass_forward(side->pass, &batch, source, &side->result);
+    if (status != STATUS_OK)
+        fail_msg("%s", failure());
+    assert_int_equal(pass_logits(side->pass, PASS_IMAGES, *side->logits), STATUS_OK);
+    if (backward)
+        assert_int_equal(side->ops->memory->copy(side->gradient, side->device_gradient,
+                                                 pass_parameters(side->pass)->size * sizeof(real)),
+                         STATUS_OK);
+    assert_int_equal(side->ops->memory->finish(), STATUS_OK);
+}
+
+static void assert_gradients(const struct side *device, const struct side *cpu) {
+    const struct parameters *parameters = pass_parameters(cpu->pass);
+    assert_near("the gradient", device->gradient, cpu->gradient, parameters->size, whole_bound);
+    for (int i = 0; i < parameters->count; i++) {
+        const struct parameter *part = &parameters->list[i];
+        const real *expected = cpu->gradient + part->offset;
+        double size = 0;
+        for (size_t e = 0; e < part->count; e++)
+            size += fabs((double)expected[e]);
+        if (size < 1e-6) /* rounding noise of a gradient that is zero */
+            continue;
+        assert_near(part->name, device->gradient + part->offset, expected, part->count,
+                    gradient_bound);
+        for (size_t e = 0; e < part->count; e++) /* dropped: exactly zero */
+            if (expected[e] == 0)
+                assert_true(device->gradient[part->offset + e] == 0);
+    }
+}
+
+static void assert_sides_agree(const struct side *device, const struct side *cpu) {
+    assert_near("logits", *device->logits, *cpu->logits, PASS_IMAGES * PASS_CLASSES, value_bound);
+    for (int i = 0; i < PASS_IMAGES; i++)
+        assert_true(fabs(device->result.losses[i] - cpu->result.losses[i]) <=
+                    value_bound * (1 + cpu->result.losses[i]));
+}
+
+static void check_training(int count, bool shared) {
+    struct network network;
+    struct side device, cpu;
+    pass_network(&network);
+    open_side(&device, backend, &network, count, shared);
+    open_side(&cpu, ops_cpu(), &network, count, shared);
+    real *weights = pass_random_parameters(pass_parameters(cpu.pass));
+    /* The first run is done call by call, the second recorded, the others replay it. */
+    for (uint32_t run = 0; run < 4; run++) {
+        struct subnetwork subs[PASS_IMAGES];
+        struct batch_group groups[PASS_IMAGES];
+        for (int g = 0; g < count; g++) {
+            subs[g] = pass_draw(&network, run * 100 + (uint32_t)g);
+            groups[g] = (struct batch_group){&subs[g], PASS_IMAGES / count};
+        }
+        run_side(&device, groups, count, weights, true, STATISTICS_BATCH);
+        run_side(&cpu, groups, count, weights, true, STATISTICS_BATCH);
+        assert_sides_agree(&device, &cpu);
+        assert_gradients(&device, &cpu);
+    }
+    free(weights);
+    close_side(&device);
+    close_side(&cpu);
+    network_release(&network);
+}
+
+static void groups_train_as_on_the_cpu(void **state) {
+    (void)state;
+    check_training(4, false);
+}
+
+static void one_group_trains_as_on_the_cpu(void **state) {
+    (void)state;
+    check_training(1, false);
+}
+
+static void shared_statistics_train_as_on_the_cpu(void **state) {
+    (void)state;
+    check_training(4, true);
+    check_training(PASS_IMAGES, true);
+}
+
+static void statistics_are_measured_and_given(void **state) {
+    (void)state;
+    struct network network;
+    struct side device, cpu;
+    pass_network(&network);
+    open_side(&device, backend, &network, 1, false);
+    open_side(&cpu, ops_cpu(), &network, 1, false);
+    real *weights = pass_random_parameters(pass_parameters(cpu.pass));
+    size_t count = pass_statistics(cpu.pass)->size;
+    for (uint32_t run = 0; run < 3; run++) {
+        struct subnetwork sub = run ? pass_draw(&network, run) : subnetwork_largest(&network);
+        struct batch_group group = {&sub, PASS_IMAGES};
+        run_side(&device, &group, 1, weights, false, STATISTICS_BATCH);
+        run_side(&cpu, &group, 1, weights, false, STATISTICS_BATCH);
+        assert_sides_agree(&device, &cpu);
+        assert_int_equal(pass_batch_statistics(cpu.pass, cpu.statistics), STATUS_OK);
+        assert_int_equal(pass_batch_statistics(device.pass, device.statistics), STATUS_OK);
+        assert_int_equal(backend->memory->finish(), STATUS_OK);
+        if (run == 0) /* others leave rows of dropped channels as they were */
+            assert_near("statistics", device.statistics, cpu.statistics, count, value_bound);
+        assert_int_equal(pass_set_statistics(cpu.pass, cpu.statistics), STATUS_OK);
+        assert_int_equal(pass_set_statistics(device.pass, cpu.statistics), STATUS_OK);
+        run_side(&device, &group, 1, weights, false, STATISTICS_GIVEN);
+        run_side(&cpu, &group, 1, weights, false, STATISTICS_GIVEN);
+        assert_sides_agree(&device, &cpu);
+    }
+    free(weights);
+    close_side(&device);
+    close_side(&cpu);
+    network_release(&network);
+}
+
+int main(int argc, char **argv) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(groups_train_as_on_the_cpu),
+        cmocka_unit_test(one_group_trains_as_on_the_cpu),
+        cmocka_unit_test(shared_statistics_train_as_on_the_cpu),
+        cmocka_unit_test(statistics_are_measured_and_given),
+    };
+    bool bf16 = argc == 3 && strcmp(argv[2], "bf16") == 0;
+    if (argc != 3 ||
+        backend_load(argv[1], bf16 ? PRECISION_BF16 : PRECISION_FP32, &backend) != STATUS_OK) {
+        fprintf(stderr, "error: %s\n", argc == 3 ? failure() : "test_pass_cuda BACKEND fp32|bf16");
+        return 1;
+    }
+    gradient_bound = bf16 ? 0.5 : 1e-3;
+    whole_bound = bf16 ? 0.15 : 1e-4;
+    value_bound = bf16 ? 0.05 : 1e-4;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
