@@ -215,7 +215,7 @@ backward_pixel(const struct combining &combine, const struct norm_room &room, in
 
 /* THROUGH: main has an activation. */
 template <class T, bool POOL, bool THROUGH>
-static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
+static __global__ void __launch_bounds__(PIXEL_THREADS, POOL ? 2 : 3)
     backward_kernel(const struct combining combine) {
     __shared__ struct sums_room<2> room;
     __shared__ struct norm_room norm_room;

@@ -88,7 +88,7 @@ struct spreading {
 
 /* Every pixel of an image gets the same share. */
 template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
+static __global__ void __launch_bounds__(PIXEL_THREADS, 2)
     spread_kernel(const struct spreading all) {
     __shared__ struct sums_room<2> room;
     __shared__ struct norm_room norm_room;
