@@ -156,6 +156,15 @@ static inline int working_parts(int segments, int channels, int chunk, int room)
     return parts > 0 ? parts : 1;
 }
 
+/* The parts from `first` on get none. Once per segment: by the first block. */
+static __device__ __forceinline__ void no_pixels(const struct partial_sums &sums,
+                                                 const struct segment &segment, int first) {
+    if (blockIdx.x != 0 || blockIdx.y != 0)
+        return;
+    for (int part = first + (int)threadIdx.x; part < sums.parts; part += (int)blockDim.x)
+        *sums.count_at(segment, part) = 0.0f;
+}
+
 /* Prepared weights: [tap of the full kernel][channel lanes]. */
 static inline __host__ __device__ int weight_ld(int channels) {
     return round_up(channels, LANES);
