@@ -123,7 +123,7 @@ struct units {
 /* Images are cut into rows only as far as all strips need it: a cut costs rows loaded twice. */
 static __device__ __forceinline__ struct units
 units_of(int images, int height, int width, int columns, int strips, int part, int parts) {
-    enum { LEAST_ROWS = 8 };
+    enum { LEAST_ROWS = 14 };
     struct units units = {};
     units.height = height;
     units.columns_of_a_strip = columns;
