@@ -141,92 +141,132 @@ static __device__ __forceinline__ void store_shortcut(const struct combining &co
     }
 }
 
-/* THROUGH: main has an activation. First the shortcut's gradient: main may overwrite dy. */
+/* What backward does with the lanes of a thread's vector. */
+struct backward_lanes {
+    unsigned main;                       /* of z: through the activation and into the sums */
+    unsigned used, shortcut;             /* x was used; x exists */
+    unsigned write_main, write_shortcut; /* of the gradients */
+};
+
+/* In place, lanes past the filters are written as they were read. */
+template <bool THROUGH>
+static __device__ __forceinline__ struct backward_lanes
+backward_lanes_of(const struct combining &combine, const struct segment &segment,
+                  const struct cut &cut, int channel) {
+    const struct tensor &main = combine.main_gradient.tensor;
+    struct backward_lanes lanes = {};
+    bool writes = main.data != NULL && (THROUGH || !combine.in_place);
+    if (writes || combine.main_gradient.sums.parts > 0)
+        lanes.main = lanes_below(cut.filters, channel);
+    if (writes && lanes.main != 0)
+        lanes.write_main =
+            combine.in_place ? ALL_LANES : writable_lanes(main, segment, cut.filters, channel);
+    if (combine.shortcut_gradient.tensor.data == NULL)
+        return lanes;
+    lanes.shortcut = lanes_below(cut.inputs, channel);
+    lanes.used = lanes_of_shortcut(cut, channel);
+    if (lanes.shortcut != 0)
+        lanes.write_shortcut =
+            writable_lanes(combine.shortcut_gradient.tensor, segment, cut.inputs, channel);
+    return lanes;
+}
+
+/* Pixels of one tensor at the thread's channels. */
+template <class T> struct pixel_rows {
+    T *at;
+    int ld;
+};
+template <class T>
+static __device__ __forceinline__ struct pixel_rows<T>
+pixel_rows_of(const struct tensor &tensor, const struct segment &segment, int channel) {
+    if (tensor.data == NULL)
+        return {NULL, 0};
+    return {segment_data<T>(tensor, segment) + channel, tensor_ld(&tensor, &segment)};
+} template <class T>
+static __device__ __forceinline__ T *pixel_at(const struct pixel_rows<T> &rows, int pixel) {
+    return rows.at + (size_t)pixel * rows.ld;
+}
+
+/* One pixel. First the shortcut's gradient: main may overwrite dy. Lanes past the filters sum up to
+ * what nobody reads. */
 template <class T, bool POOL, bool THROUGH>
-static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
+static __device__ __forceinline__ void
+backward_pixel(const struct combining &combine, const struct norm_room &room, int vector,
+               const struct backward_lanes &lanes, const struct pixel_rows<T> &main,
+               const struct pixel_rows<T> &shortcut, int pixel, const struct packed<T> &packed_dy,
+               const struct packed<T> &packed_z, struct lane_sums<2> &sums) {
+    float dy[LANES], z[LANES];
+    unpack(dy, packed_dy);
+    if (lanes.shortcut)
+        store_shortcut<T, POOL>(combine, shortcut.at, shortcut.ld, pixel, lanes.used,
+                                lanes.write_shortcut, dy);
+    if (lanes.main == 0)
+        return;
+    unpack(z, packed_z);
+    if (THROUGH) {
+        through_view8(combine.main.activation, combine.main.norm, room, vector, z, dy, lanes.main);
+        round8<T>(dy);
+    }
+    if (lanes.write_main)
+        store_lanes(pixel_at(main, pixel), dy, lanes.write_main);
+    if (combine.main_gradient.sums.parts > 0)
+        sum_gradient(sums, room, vector, z, dy);
+}
+
+/* THROUGH: main has an activation. */
+template <class T, bool POOL, bool THROUGH>
+static __global__ void __launch_bounds__(PIXEL_THREADS, POOL ? 2 : 3)
     backward_kernel(const struct combining combine) {
     __shared__ struct sums_room<2> room;
     __shared__ struct norm_room norm_room;
     struct segment segment = combine.segments[blockIdx.z];
     struct cut cut = cut_of(combine, segment);
-    const struct view_gradient &main = combine.main_gradient, &rest = combine.shortcut_gradient;
+    const struct partial_sums &into = combine.main_gradient.sums;
     int pixels = segment.images * combine.output.height * combine.output.width;
     int begin = piece_begin(pixels, (int)blockIdx.y, (int)gridDim.y);
     int end = piece_begin(pixels, (int)blockIdx.y + 1, (int)gridDim.y);
-    leave_count(main.sums, segment, cut.filters > 0 ? end - begin : 0);
-    int inputs = rest.tensor.data ? cut.inputs : 0;
+    leave_count(into, segment, cut.filters > 0 ? end - begin : 0);
+    int inputs = combine.shortcut_gradient.tensor.data ? cut.inputs : 0;
     struct pixel_share share = pixel_share_of(max(cut.filters, inputs));
     if (begin == end || share.vectors == 0)
         return;
 
-    int channel = share.channel;
-    bool store_main = main.tensor.data != NULL && (THROUGH || !combine.in_place);
-    bool read_main = store_main || main.sums.parts > 0;
-    unsigned lanes_x = lanes_below(inputs, channel);
-    unsigned used = lanes_x ? lanes_of_shortcut(cut, channel) : 0;
-    unsigned lanes = read_main ? lanes_below(cut.filters, channel) : 0;
-    bool read_z = lanes != 0 && (THROUGH || main.sums.parts > 0);
-    unsigned writable = 0, writable_x = 0;
-    if (lanes != 0) {
-        /* In place, lanes past the filters are written as they were read. */
-        writable = !store_main        ? 0
-                   : combine.in_place ? ALL_LANES
-                                      : writable_lanes(main.tensor, segment, cut.filters, channel);
-    }
-    if (lanes_x != 0)
-        writable_x = writable_lanes(rest.tensor, segment, cut.inputs, channel);
-    int ld_y = tensor_ld(&combine.output_gradient, &segment);
-    int ld_z = tensor_ld(&combine.main.z, &segment);
-    int ld_main = store_main ? tensor_ld(&main.tensor, &segment) : 0;
-    int ld_x = lanes_x ? tensor_ld(&rest.tensor, &segment) : 0;
-    const T *y_at = segment_data<T>(combine.output_gradient, segment) + channel;
-    const T *z_at = segment_data<T>(combine.main.z, segment) + channel;
-    T *main_at = store_main ? segment_data<T>(main.tensor, segment) + channel : NULL;
-    T *x_at = lanes_x ? segment_data<T>(rest.tensor, segment) + channel : NULL;
-
+    struct backward_lanes lanes = backward_lanes_of<THROUGH>(combine, segment, cut, share.channel);
+    struct pixel_rows<T> dy = pixel_rows_of<T>(combine.output_gradient, segment, share.channel);
+    struct pixel_rows<T> z = pixel_rows_of<T>(combine.main.z, segment, share.channel);
+    struct pixel_rows<T> main =
+        pixel_rows_of<T>(combine.main_gradient.tensor, segment, share.channel);
+    struct pixel_rows<T> shortcut =
+        pixel_rows_of<T>(combine.shortcut_gradient.tensor, segment, share.channel);
     fill_norm_room(norm_room, share, combine.main.norm, segment, cut.filters);
     struct lane_sums<2> sums;
     sums.clear();
+    /* Where a pixel alone takes many registers, one at a time; and one body for all, not unrolled.
+     */
+    constexpr int TURNS = POOL || THROUGH ? 1 : FLIGHT<T>;
     int last = share.row < share.rows ? end : begin;
-    for (int first = begin + share.row; first < last; first += FLIGHT<T> * share.rows) {
-        struct packed<T> packed_dy[FLIGHT<T>] = {}, packed_z[FLIGHT<T>] = {};
+    for (int first = begin + share.row; first < last; first += TURNS * share.rows) {
+        struct packed<T> packed_dy[TURNS] = {}, packed_z[TURNS] = {};
 #pragma unroll
-        for (int i = 0; i < FLIGHT<T>; i++) {
+        for (int i = 0; i < TURNS; i++) {
             int pixel = first + i * share.rows;
-            if ((lanes | used) && pixel < end)
-                load_packed(packed_dy[i], y_at + (size_t)pixel * ld_y);
-            if (read_z && pixel < end)
-                load_packed(packed_z[i], z_at + (size_t)pixel * ld_z);
+            if ((lanes.main | lanes.used) && pixel < last)
+                load_packed(packed_dy[i], pixel_at(dy, pixel));
+            if (lanes.main && (THROUGH || into.parts > 0) && pixel < last)
+                load_packed(packed_z[i], pixel_at(z, pixel));
         }
+#pragma unroll 1
+        for (int i = 0; i < TURNS && first + i * share.rows < last; i++) {
+            backward_pixel<T, POOL, THROUGH>(combine, norm_room, share.vector, lanes, main,
+                                             shortcut, first + i * share.rows, packed_dy[0],
+                                             packed_z[0], sums);
 #pragma unroll
-        for (int i = 0; i < FLIGHT<T>; i++) {
-            int pixel = first + i * share.rows;
-            if (pixel >= end)
-                break;
-            float dy[LANES], z[LANES];
-            unpack(dy, packed_dy[i]);
-            if (lanes_x)
-                store_shortcut<T, POOL>(combine, x_at, ld_x, pixel, used, writable_x, dy);
-            if (lanes == 0)
-                continue;
-            unpack(z, packed_z[i]);
-            if (THROUGH) {
-                float da[LANES];
-                FOR_LANES(da[lane] = dy[lane])
-                through_view8(combine.main.activation, combine.main.norm, norm_room, share.vector,
-                              z, da);
-                round8<T>(da);
-                FOR_LANES(dy[lane] = has_lane(lanes, lane) ? da[lane] : dy[lane])
-            }
-            if (writable)
-                store_lanes(main_at + (size_t)pixel * ld_main, dy, writable);
-            /* Lanes past the filters sum up to what nobody reads. */
-            if (main.sums.parts > 0)
-                sum_gradient(sums, norm_room, share.vector, z, dy);
+            for (int next = 1; next < TURNS; next++)
+                packed_dy[next - 1] = packed_dy[next], packed_z[next - 1] = packed_z[next];
         }
     }
-    if (main.sums.parts > 0)
-        leave_sums(room, share, sums, main.sums, segment, cut.filters);
+    if (into.parts > 0)
+        leave_sums(room, share, sums, into, combine.segments, combine.main.z);
 }
 
 static struct combining combining_of(const struct combine *combine, const struct slice *slice) {

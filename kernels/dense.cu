@@ -4,7 +4,7 @@
 
 namespace {
 
-constexpr int THREADS = 256, CHUNK = 2 * LANES /* outputs of a block */,
+constexpr int THREADS = 128, CHUNK = 2 * LANES /* outputs of a block */,
               STRIPS = THREADS * LANES / CHUNK, RUN = 4 /* pixels of a thread */;
 
 struct forward {
@@ -168,7 +168,7 @@ __device__ void load_stem_taps(const struct forward &op, const struct segment &s
 }
 
 template <class T, bool STEM>
-__global__ void __launch_bounds__(THREADS, 2) dense_forward(const struct forward op) {
+__global__ void __launch_bounds__(THREADS, 3) dense_forward(const struct forward op) {
     __shared__ __align__(16) float taps[STEM ? STEM_ROWS * CHUNK : 4];
     const struct segment segment = op.segments[blockIdx.z];
     const struct tensor &input = op.input.z, &output = op.output;
@@ -180,8 +180,7 @@ __global__ void __launch_bounds__(THREADS, 2) dense_forward(const struct forward
     }
     if ((int)blockIdx.x * CHUNK >= kept)
         return;
-    bool is_stem = STEM && input.kept[segment.group] == STEM_INPUTS;
-    if (is_stem)
+    if (STEM)
         load_stem_taps(op, segment, taps);
 
     int lane = (int)threadIdx.x % (CHUNK / LANES), strip = (int)threadIdx.x / (CHUNK / LANES);
@@ -195,7 +194,7 @@ __global__ void __launch_bounds__(THREADS, 2) dense_forward(const struct forward
         int x = run % across * RUN, y = run / across % output.height;
         int image = run / across / output.height;
         float z[RUN][LANES] = {};
-        if (is_stem)
+        if (STEM)
             stem_run<T>(op, segment_data<T>(input, segment) + image * picture, y, x,
                         taps + lane * LANES, z);
         T *to = segment_data<T>(output, segment) +
@@ -204,7 +203,7 @@ __global__ void __launch_bounds__(THREADS, 2) dense_forward(const struct forward
         for (int p = 0; p < RUN; p++) {
             if (x + p >= output.width)
                 continue;
-            if (!is_stem)
+            if (!STEM)
                 any_pixel<T>(op, segment, image, y, x + p, first, z[p]);
             leave_pixel<T>(op, to + (size_t)p * ld, first, kept, z[p], &moments);
         }

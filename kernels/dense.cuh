@@ -8,9 +8,11 @@
 constexpr int STEM_KERNEL = 3, STEM_INPUTS = 3, STEM_STRIDE = 2,
               STEM_ROWS = STEM_KERNEL * STEM_KERNEL * STEM_INPUTS /* of the weights' matrix */;
 
+/* Pictures: all their channels are kept, and nobody wants their gradient. */
 static inline bool is_stem(const struct convolution *convolution) {
     const struct view *input = &convolution->input;
-    return convolution->kernel == STEM_KERNEL && convolution->stride == STEM_STRIDE &&
+    return input->gradient == NULL && convolution->output.align % LANES == 0 &&
+           convolution->kernel == STEM_KERNEL && convolution->stride == STEM_STRIDE &&
            input->tensor->channels == STEM_INPUTS && input->tensor->align == 1 &&
            input->norm == NULL && input->gate == NULL && input->activation == ACTIVATION_NONE;
 }

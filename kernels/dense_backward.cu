@@ -40,20 +40,25 @@ __device__ __forceinline__ void add_stem_pixel(const struct backward &op, const 
                                                int x, const float (&dz)[QUAD],
                                                struct stem_sums *sums) {
     int height = op.input.z.height, width = op.input.z.width, left = STEM_STRIDE * x - 1;
-    float a[STEM_ROWS];
+    constexpr int RUN = STEM_KERNEL * STEM_INPUTS;
 #pragma unroll
-    for (int row = 0; row < STEM_ROWS; row++) {
-        const int ky = row / (STEM_KERNEL * STEM_INPUTS), n = row % (STEM_KERNEL * STEM_INPUTS);
-        int up = STEM_STRIDE * y + ky - 1;
-        bool exists =
-            (unsigned)up < (unsigned)height && (unsigned)(left + n / STEM_INPUTS) < (unsigned)width;
-        a[row] = exists ? to_float(image[(ptrdiff_t)(up * width + left) * STEM_INPUTS + n]) : 0.0f;
+    for (int ky = 0; ky < STEM_KERNEL; ky++) {
+        int row = STEM_STRIDE * y + ky - 1;
+        if (row < 0 || row >= height)
+            continue;
+        const T *from = image + (ptrdiff_t)(row * width + left) * STEM_INPUTS;
+        float a[RUN];
+#pragma unroll
+        for (int n = 0; n < RUN; n++) {
+            bool exists = (unsigned)(left + n / STEM_INPUTS) < (unsigned)width;
+            a[n] = exists ? to_float(from[n]) : 0.0f;
+        }
+#pragma unroll
+        for (int n = 0; n < RUN; n++)
+#pragma unroll
+            for (int c = 0; c < QUAD; c++)
+                sums->at[ky * RUN + n][c] = fmaf(a[n], dz[c], sums->at[ky * RUN + n][c]);
     }
-#pragma unroll
-    for (int row = 0; row < STEM_ROWS; row++)
-#pragma unroll
-        for (int c = 0; c < QUAD; c++)
-            sums->at[row][c] = fmaf(a[row], dz[c], sums->at[row][c]);
 }
 
 __device__ __forceinline__ void leave_stem_sums(const struct backward &op,
@@ -82,19 +87,29 @@ __device__ __forceinline__ void leave_stem_sums(const struct backward &op,
     }
 }
 
-/* Outputs behind the kept ones are other memory's: dz is 0 there. */
+__device__ __forceinline__ void load_quad(float (&into)[QUAD], const float *from) {
+    float4 raw = *reinterpret_cast<const float4 *>(from);
+    into[0] = raw.x, into[1] = raw.y, into[2] = raw.z, into[3] = raw.w;
+}
+__device__ __forceinline__ void load_quad(float (&into)[QUAD], const bf16 *from) {
+    uint2 raw = *reinterpret_cast<const uint2 *>(from);
+    into[0] = __uint_as_float(raw.x << 16), into[1] = __uint_as_float(raw.x & 0xffff0000u);
+    into[2] = __uint_as_float(raw.y << 16), into[3] = __uint_as_float(raw.y & 0xffff0000u);
+}
+
+/* Outputs behind the kept ones get sums of anything, which nobody reads. */
 template <class T>
-__device__ __forceinline__ void
-stem_dz(const struct backward &op, const T *dy, const T *z, int left, const float (&grad_y)[QUAD],
-        const float (&grad_z)[QUAD], const float (&grad_one)[QUAD], float (&dz)[QUAD]) {
+__device__ __forceinline__ void stem_dz(const struct backward &op, const T *dy, const T *z,
+                                        const float (&grad_y)[QUAD], const float (&grad_z)[QUAD],
+                                        const float (&grad_one)[QUAD], float (&dz)[QUAD]) {
+    load_quad(dz, dy);
+    if (op.norm.scale == NULL)
+        return;
+    float value[QUAD];
+    load_quad(value, z);
 #pragma unroll
-    for (int c = 0; c < QUAD; c++) {
-        dz[c] = 0.0f;
-        if (c < left) {
-            float value = op.norm.scale != NULL ? to_float(z[c]) : 0.0f;
-            dz[c] = fmaf(grad_y[c], to_float(dy[c]), fmaf(grad_z[c], value, grad_one[c]));
-        }
-    }
+    for (int c = 0; c < QUAD; c++)
+        dz[c] = fmaf(grad_y[c], dz[c], fmaf(grad_z[c], value[c], grad_one[c]));
 }
 
 template <class T>
@@ -125,10 +140,10 @@ __global__ void __launch_bounds__(THREADS, 3) stem_weights(const struct backward
         piece_begin(segment.images * area, part, op.parts) + (int)threadIdx.x / (CHUNK / QUAD);
     struct stem_sums sums = {};
 #pragma unroll 1
-    for (; pixel < end; pixel += THREADS / (CHUNK / QUAD)) {
+    for (; pixel < end && first < kept; pixel += THREADS / (CHUNK / QUAD)) {
         float dz[QUAD];
-        stem_dz<T>(op, dy + (size_t)pixel * ld_dy, z + (size_t)pixel * ld_z, kept - first, grad_y,
-                   grad_z, grad_one, dz);
+        stem_dz<T>(op, dy + (size_t)pixel * ld_dy, z + (size_t)pixel * ld_z, grad_y, grad_z,
+                   grad_one, dz);
         int image = pixel / area, rest = pixel - image * area, y = rest / output.width;
         add_stem_pixel<T>(op, pictures + (size_t)image * picture, y, rest - y * output.width, dz,
                           &sums);

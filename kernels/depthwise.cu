@@ -3,7 +3,7 @@
 
 namespace {
 
-constexpr int THREADS = 256, CHUNK = 64 /* channels of a block */;
+constexpr int THREADS = 128, CHUNK = 64 /* channels of a block */;
 
 struct forward {
     struct device_view input;
@@ -49,8 +49,8 @@ template <class T, int K, int S, int C, int P> struct slide {
     typedef typename few<T, C>::word word;
 
     const struct forward *op;
-    const float *shared; /* [tap][width] */
-    int width, lane;
+    const float *shared; /* [tap][CHUNK] */
+    int lane;            /* the thread's first channel there */
     float tap[SHARED_TAPS ? 1 : K * K][C];
     float scale[C], shift[C], bias[C];
     int ld, ld_out, height, columns; /* of the input */
@@ -62,11 +62,12 @@ template <class T, int K, int S, int C, int P> struct slide {
     __device__ __forceinline__ void load(const T *image, int row, int left) {
         if (row < 0 || row >= height)
             return;
-        const T *at = image + (ptrdiff_t)(row * columns + left) * ld;
+        int step = anew(ld);
+        const T *at = image + (ptrdiff_t)(row * columns + left) * step;
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
             if ((unsigned)(left + n) < (unsigned)columns)
-                raw[n] = *reinterpret_cast<const word *>(at + n * ld);
+                raw[n] = *reinterpret_cast<const word *>(at + n * step);
     }
 
     __device__ __forceinline__ void seen(float (&x)[COLUMNS][C], int left) const {
@@ -87,9 +88,9 @@ template <class T, int K, int S, int C, int P> struct slide {
             }
     }
 
-    __device__ __forceinline__ float tap_at(int t, int c) const {
+    __device__ __forceinline__ float tap_at(int t, int c, int at) const {
         if constexpr (SHARED_TAPS)
-            return shared[t * width + lane * C + c];
+            return shared[t * CHUNK + at + c];
         else
             return tap[t][c];
     }
@@ -106,6 +107,7 @@ template <class T, int K, int S, int C, int P> struct slide {
 
     /* The j-th of the S input rows that a step brings. */
     template <int J> __device__ __forceinline__ void add_row(const float (&x)[COLUMNS][C]) {
+        int at = anew(lane);
 #pragma unroll
         for (int q = 0; q < SLOTS; q++) {
             const int ky = K - S + J - S * q;
@@ -115,7 +117,7 @@ template <class T, int K, int S, int C, int P> struct slide {
             for (int kx = 0; kx < K; kx++)
 #pragma unroll
                 for (int c = 0; c < C; c++) {
-                    float weight = tap_at(ky * K + kx, c);
+                    float weight = tap_at(ky * K + kx, c, at);
 #pragma unroll
                     for (int p = 0; p < P; p++)
                         made[q][p][c] = fmaf(weight, x[S * p + kx][c], made[q][p][c]);
@@ -138,6 +140,7 @@ template <class T, int K, int S, int C, int P> struct slide {
 
     __device__ __forceinline__ void store(T *row, int left) {
         bool wants_moments = op->sums.parts > 0;
+        int step = anew(ld_out);
 #pragma unroll
         for (int p = 0; p < P; p++) {
             if (left + p >= op->output.width)
@@ -148,7 +151,7 @@ template <class T, int K, int S, int C, int P> struct slide {
                 value[c] = made[0][p][c] + bias[c];
             word narrowed;
             narrow(&narrowed, value);
-            *reinterpret_cast<word *>(row + p * ld_out) = narrowed;
+            *reinterpret_cast<word *>(row + p * step) = narrowed;
             widen(value, narrowed);
             if (wants_moments)
                 moments.add(value);
@@ -181,7 +184,7 @@ template <class T, int K, int S, int C, int P> struct slide {
     /* What all units share. */
     __device__ __forceinline__ void begin(const struct forward *op_, const struct segment &segment,
                                           const struct place &place, const float *taps, int kept) {
-        op = op_, shared = taps, width = place.width, lane = place.lane;
+        op = op_, shared = taps, lane = place.lane * C;
         const struct norm_view &norm = op->input.norm;
         int first = place.first + place.lane * C, kernel = op->kernels[segment.group];
 #pragma unroll
@@ -262,7 +265,7 @@ __device__ void forward_part(const struct forward &op, const struct segment &seg
         for (int i = (int)threadIdx.x; i < K * K * place.width; i += THREADS) {
             int t = i / place.width, full = full_tap(t / K, t % K, K, kernel, op.kernel);
             size_t at = (size_t)full * weight_ld(op.channels) + place.first + i % place.width;
-            shared[i] = full < 0 ? 0.0f : op.prepared[at];
+            shared[t * CHUNK + i % place.width] = full < 0 ? 0.0f : op.prepared[at];
         }
         __syncthreads();
     }
@@ -283,7 +286,8 @@ __device__ void forward_part(const struct forward &op, const struct segment &seg
 
 /* MOST: the full kernel. Groups that keep less of it run the body of theirs. */
 template <class T, int MOST, int S>
-__global__ void __launch_bounds__(THREADS, 2) depthwise_forward(const struct forward op) {
+__global__ void __launch_bounds__(THREADS, MOST == 3 ? 4 : 3)
+    depthwise_forward(const struct forward op) {
     __shared__ float shared[MOST == 7 ? 49 * CHUNK : MOST == 5 ? 25 * CHUNK : 5 * THREADS];
     const struct segment segment = op.segments[blockIdx.z];
     int kept = op.output.kept[segment.group], kernel = op.kernels[segment.group];
@@ -292,14 +296,15 @@ __global__ void __launch_bounds__(THREADS, 2) depthwise_forward(const struct for
             *op.sums.count_at(segment, (int)blockIdx.y) = 0.0f;
         return;
     }
-    enum { COLUMNS = S == 1 ? 7 : 4, WIDE = S == 1 ? 1 : 2 };
+    constexpr int COLUMNS = S == 1 ? 7 : 4, NARROW = S == 1 && sizeof(T) == 2 ? 7 : 4;
+    constexpr int CHANNELS = S == 1 ? 1 : 2;
     if constexpr (MOST >= 7)
         if (kernel == 7)
-            return forward_part<T, 7, S, WIDE, COLUMNS>(op, segment, kept, shared);
+            return forward_part<T, 7, S, CHANNELS, COLUMNS>(op, segment, kept, shared);
     if constexpr (MOST >= 5)
         if (kernel == 5)
-            return forward_part<T, 5, S, WIDE, COLUMNS>(op, segment, kept, shared);
-    forward_part<T, 3, S, 2, COLUMNS>(op, segment, kept, shared);
+            return forward_part<T, 5, S, CHANNELS, COLUMNS>(op, segment, kept, shared);
+    forward_part<T, 3, S, 2, NARROW>(op, segment, kept, shared);
 }
 
 template <class T, int S> void launch(const struct forward &op, dim3 grid) {

@@ -41,6 +41,13 @@ static __device__ __forceinline__ void narrow(unsigned *into, const float (&from
     *into = pack_bf16(from[0], from[1]);
 }
 
+/* A value that the compiler takes for a new one: what is made of it is made again in every round of
+ * a loop instead of being kept in registers, which are needed for more. */
+static __device__ __forceinline__ int anew(int value) {
+    asm volatile("" : "+r"(value));
+    return value;
+}
+
 /* The switch is outside of the loop: a kernel decides once per row. */
 template <int N, int CHANNELS>
 static __device__ __forceinline__ void activate_all(enum activation activation,
@@ -96,7 +103,8 @@ static __device__ __forceinline__ struct place place_of(int kept, int chunk, int
         return place;
     place.width = min(width, all - place.first);
     place.lanes = place.width / channels;
-    place.strips = (int)blockDim.x / place.lanes;
+    /* The same for a narrower last chunk: all chunks of a part have the same pixels. */
+    place.strips = (int)blockDim.x / (width / channels);
     place.lane = (int)threadIdx.x % place.lanes;
     place.strip = (int)threadIdx.x / place.lanes;
     return place;
@@ -140,7 +148,7 @@ static __device__ __forceinline__ struct unit unit_at(const struct units &units,
 }
 
 /* Parts that get pixels: enough blocks for the device, however many the norm has room for. */
-enum { WORKING_BLOCKS = 792 };
+enum { WORKING_BLOCKS = 1056 };
 static inline int working_parts(int segments, int channels, int chunk, int room) {
     int parts = WORKING_BLOCKS / (pieces(channels, chunk) * segments);
     if (room > 0 && parts > room)

@@ -39,16 +39,13 @@ static __device__ __forceinline__ constexpr int floor_divided(int value, int by)
 template <class T, int K, int S, int P> struct slide {
     static constexpr int PAD = K / 2, LEFT = PAD / S;
     static constexpr int COLUMNS = (P - 1 + PAD) / S + LEFT + 1; /* of dz */
-    static constexpr bool SHARED_TAPS = K > 3;
     typedef typename few<T, 1>::word word;
 
     const struct backward *op;
-    const float *shared; /* [tap][width] */
-    int width, lane;
-    float tap[SHARED_TAPS ? 1 : K * K];
+    const float *shared; /* [tap][CHUNK] */
+    int lane;
     float scale, shift, mean, grad_y, grad_z, grad_one;
     int ld, ld_gradient, ld_z, ld_dy, height, columns, height_out, columns_out;
-    bool behind_norm;
 
     float made[K][P], seen[K][P]; /* rows of the input's gradient, of the input */
     float weight_gradient[K * K], bias_gradient, sum, product;
@@ -65,25 +62,26 @@ template <class T, int K, int S, int P> struct slide {
                                                word (&into)[P]) const {
         if (row < at.top || row >= at.bottom)
             return;
-        const T *from = at.input + (ptrdiff_t)(row * columns + at.left) * ld;
+        int step = anew(ld);
+        const T *from = at.input + (ptrdiff_t)(row * columns + at.left) * step;
 #pragma unroll
         for (int p = 0; p < P; p++)
             if (at.left + p < columns)
-                into[p] = *reinterpret_cast<const word *>(from + p * ld);
+                into[p] = *reinterpret_cast<const word *>(from + p * step);
     }
 
     __device__ __forceinline__ void load_dz(const struct place_in_image &at, int row) {
         if (row < 0 || row >= height_out)
             return;
         int left = at.left / S - LEFT;
-        const T *dy = at.dy + (ptrdiff_t)(row * columns_out + left) * ld_dy;
-        const T *z = at.z + (ptrdiff_t)(row * columns_out + left) * ld_z;
+        int step_dy = anew(ld_dy), step_z = anew(ld_z);
+        const T *dy = at.dy + (ptrdiff_t)(row * columns_out + left) * step_dy;
+        const T *z = at.z + (ptrdiff_t)(row * columns_out + left) * step_z;
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
             if ((unsigned)(left + n) < (unsigned)columns_out) {
-                raw_dy[n] = *reinterpret_cast<const word *>(dy + n * ld_dy);
-                if (behind_norm)
-                    raw_z[n] = *reinterpret_cast<const word *>(z + n * ld_z);
+                raw_dy[n] = *reinterpret_cast<const word *>(dy + n * step_dy);
+                raw_z[n] = *reinterpret_cast<const word *>(z + n * step_z);
             }
     }
 
@@ -125,20 +123,14 @@ template <class T, int K, int S, int P> struct slide {
         }
     }
 
-    __device__ __forceinline__ float tap_at(int t) const {
-        if constexpr (SHARED_TAPS)
-            return shared[t * width + lane];
-        else
-            return tap[t];
-    }
-
     __device__ __forceinline__ void add_row(const float (&dz)[COLUMNS]) {
+        int at = anew(lane);
 #pragma unroll
         for (int q = 0; q < K; q++)
 #pragma unroll
             for (int kx = 0; kx < K; kx++) {
                 const int t = q * K + kx;
-                float weight = tap_at(t);
+                float weight = shared[t * CHUNK + at];
 #pragma unroll
                 for (int p = 0; p < P; p++) {
                     const int far = p + PAD - kx + 16 * S; /* kept positive */
@@ -171,12 +163,13 @@ template <class T, int K, int S, int P> struct slide {
             z[p] = value[0], slope[p] = fmaf(scale, value[0], shift);
         }
         slopes(gradient.through ? op->input.activation : ACTIVATION_NONE, slope);
-        T *to = at.gradient + (ptrdiff_t)(row * columns + at.left) * ld_gradient;
+        int step = anew(ld_gradient);
+        T *to = at.gradient + (ptrdiff_t)(row * columns + at.left) * step;
 #pragma unroll
         for (int p = 0; p < P; p++) {
             if (at.left + p >= columns)
                 continue;
-            word *into = reinterpret_cast<word *>(to + p * ld_gradient);
+            word *into = reinterpret_cast<word *>(to + p * step);
             float value[1] = {da[p] * slope[p]};
             if (gradient.accumulate) {
                 float before[1];
@@ -189,7 +182,6 @@ template <class T, int K, int S, int P> struct slide {
             widen(value, narrowed);
             sum += value[0];
             product = fmaf(value[0], z[p] - mean, product);
-            count++;
         }
     }
 
@@ -199,6 +191,7 @@ template <class T, int K, int S, int P> struct slide {
 #pragma unroll
             for (int p = 0; p < P; p++)
                 made[q][p] = seen[q][p] = 0.0f;
+        count += (at.bottom - at.top) * min(P, columns - at.left);
         int row = floor_divided(at.top - PAD + S - 1, S);
         int end = (at.bottom - 1 + PAD) / S + 1;
         load_dz(at, row);
@@ -235,33 +228,28 @@ template <class T, int K, int S, int P> struct slide {
     /* What all units share. */
     __device__ __forceinline__ void begin(const struct backward *op_, const struct segment &segment,
                                           const struct place &place, const float *taps) {
-        op = op_, shared = taps, width = place.width, lane = place.lane;
-        int channel = place.first + place.lane, kernel = op->kernels[segment.group];
+        op = op_, shared = taps, lane = place.lane;
+        int channel = place.first + place.lane;
         const struct norm_view &in = op->input.norm, &out = op->norm;
         size_t at = in.row(segment) + channel;
         scale = in.scale != NULL ? in.scale[at] : 1.0f;
         shift = in.scale != NULL ? in.shift[at] : 0.0f;
         mean = in.scale != NULL && op->gradient.sums.parts > 0 ? in.mean[at] : 0.0f;
-        behind_norm = out.scale != NULL;
+        bool behind_norm = out.scale != NULL;
         at = out.row(segment) + channel;
         grad_y = behind_norm ? out.grad_y[at] : 1.0f;
         grad_z = behind_norm ? out.grad_z[at] : 0.0f;
         grad_one = behind_norm ? out.grad_one[at] : 0.0f;
 #pragma unroll
-        for (int t = 0; t < K * K; t++) {
+        for (int t = 0; t < K * K; t++)
             weight_gradient[t] = 0.0f;
-            if constexpr (!SHARED_TAPS) {
-                int full = full_tap(t / K, t % K, K, kernel, op->kernel);
-                size_t weight = (size_t)full * weight_ld(op->channels) + channel;
-                tap[t] = full < 0 ? 0.0f : op->prepared[weight];
-            }
-        }
         bias_gradient = sum = product = 0.0f, count = 0;
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
             raw_dy[n] = raw_z[n] = word{};
-        ld = tensor_ld(&op->input.z, &segment), ld_z = tensor_ld(&op->output, &segment);
+        ld = tensor_ld(&op->input.z, &segment);
         ld_dy = tensor_ld(&op->output_gradient, &segment);
+        ld_z = behind_norm ? tensor_ld(&op->output, &segment) : ld_dy;
         ld_gradient =
             op->gradient.tensor.data != NULL ? tensor_ld(&op->gradient.tensor, &segment) : 0;
         height = op->input.z.height, columns = op->input.z.width;
@@ -328,14 +316,12 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
         return;
     int kernel = op.kernels[segment.group];
     struct slide<T, K, S, P> slide;
-    if constexpr (slide.SHARED_TAPS) {
-        for (int i = (int)threadIdx.x; i < K * K * place.width; i += THREADS) {
-            int t = i / place.width, full = full_tap(t / K, t % K, K, kernel, op.kernel);
-            size_t at = (size_t)full * weight_ld(op.channels) + place.first + i % place.width;
-            shared[i] = full < 0 ? 0.0f : op.prepared[at];
-        }
-        __syncthreads();
+    for (int i = (int)threadIdx.x; i < K * K * place.width; i += THREADS) {
+        int t = i / place.width, full = full_tap(t / K, t % K, K, kernel, op.kernel);
+        size_t at = (size_t)full * weight_ld(op.channels) + place.first + i % place.width;
+        shared[t * CHUNK + i % place.width] = full < 0 ? 0.0f : op.prepared[at];
     }
+    __syncthreads();
     slide.begin(&op, segment, place, shared);
     struct units units = units_of(segment.images, op.input.z.height, op.input.z.width, P,
                                   place.strips, (int)blockIdx.y, op.parts);
@@ -352,8 +338,10 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
                               ? NULL
                               : segment_data<T>(op.gradient.tensor, segment) +
                                     in * slide.ld_gradient + channel;
-            at.z = segment_data<T>(op.output, segment) + out * slide.ld_z + channel;
             at.dy = segment_data<T>(op.output_gradient, segment) + out * slide.ld_dy + channel;
+            at.z = op.norm.scale == NULL
+                       ? at.dy /* its factor is 0 */
+                       : segment_data<T>(op.output, segment) + out * slide.ld_z + channel;
             at.top = unit.top, at.bottom = unit.bottom, at.left = unit.left;
             slide.run(at);
         }
@@ -363,7 +351,7 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
 
 /* MOST: the full kernel. Groups that keep less of it run the body of theirs. */
 template <class T, int MOST, int S>
-__global__ void __launch_bounds__(THREADS, MOST == 3 ? 4 : 3)
+__global__ void __launch_bounds__(THREADS, MOST == 3 && S == 1 ? 4 : 3)
     depthwise_backward(const struct backward op) {
     __shared__ float shared[(MOST * MOST + 3) * THREADS + THREADS / LANES];
     const struct segment segment = op.segments[blockIdx.z];
@@ -375,11 +363,11 @@ __global__ void __launch_bounds__(THREADS, MOST == 3 ? 4 : 3)
     }
     if constexpr (MOST >= 7)
         if (kernel == 7)
-            return backward_part<T, 7, S, 4>(op, segment, kept, shared);
+            return backward_part < T, 7, S, S == 1 ? 3 : 2 > (op, segment, kept, shared);
     if constexpr (MOST >= 5)
         if (kernel == 5)
             return backward_part<T, 5, S, 4>(op, segment, kept, shared);
-    backward_part<T, 3, S, S == 1 ? 7 : 4>(op, segment, kept, shared);
+    backward_part<T, 3, S, 4>(op, segment, kept, shared);
 }
 
 enum { SUMMERS = 16 /* threads that share the partials of an element */ };

@@ -95,7 +95,7 @@ static __device__ void loss_of_image(const struct loss &loss, const T *logits, T
 }
 
 template <class T>
-static __global__ void __launch_bounds__(WARPS *WARP) loss_kernel(const struct measuring all) {
+static __global__ void __launch_bounds__(WARPS *WARP, 4) loss_kernel(const struct measuring all) {
     struct segment segment = all.segments[blockIdx.y];
     int image = (int)(blockIdx.x * WARPS + threadIdx.x / WARP), lane = (int)threadIdx.x % WARP;
     if (image >= segment.images)

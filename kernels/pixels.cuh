@@ -176,28 +176,24 @@ static __device__ __forceinline__ void activate8(enum activation activation,
 #undef ACTIVATED
 }
 
-/* da becomes da times the activation's slope at scale z + shift. */
-static __device__ __forceinline__ void through_activation8(enum activation activation,
-                                                           const struct norm_lanes &norm,
-                                                           const float (&z)[LANES],
-                                                           float (&da)[LANES]) {
-#define THROUGH(A) da[lane] *= activation_slope(A, norm.scale[lane] * z[lane] + norm.shift[lane])
-    FOR_EACH_ACTIVATION(activation, THROUGH)
-#undef THROUGH
-}
-
-/* The same with the norm's rows from shared memory. */
+/* da becomes da times the activation's slope at y = norm(z), in the lanes given; the others stay.
+ */
 static __device__ __forceinline__ void through_view8(enum activation activation,
                                                      const struct norm_view &norm,
                                                      const struct norm_room &room, int vector,
-                                                     const float (&z)[LANES], float (&da)[LANES]) {
-    struct norm_lanes lanes;
-    FOR_LANES(lanes.scale[lane] = 1, lanes.shift[lane] = 0)
+                                                     const float (&z)[LANES], float (&da)[LANES],
+                                                     unsigned lanes) {
+    float y[LANES], row[LANES];
+    FOR_LANES(y[lane] = z[lane])
     if (norm.scale != NULL) {
-        get_norm_row(lanes.scale, room, ROW_SCALE, vector);
-        get_norm_row(lanes.shift, room, ROW_SHIFT, vector);
+        get_norm_row(row, room, ROW_SCALE, vector);
+        FOR_LANES(y[lane] *= row[lane])
+        get_norm_row(row, room, ROW_SHIFT, vector);
+        FOR_LANES(y[lane] += row[lane])
     }
-    through_activation8(activation, lanes, z, da);
+#define THROUGH(A) da[lane] *= has_lane(lanes, lane) ? activation_slope(A, y[lane]) : 1.0f
+    FOR_EACH_ACTIVATION(activation, THROUGH)
+#undef THROUGH
 }
 
 template <class T> static __device__ __forceinline__ void round8(float (&values)[LANES]) {
@@ -259,11 +255,13 @@ static __device__ __forceinline__ void add_rows(struct sums_room<SUMS> &room,
 }
 
 /* The two sums of a backward pass into the batch-norm's partials. */
-static __device__ __forceinline__ void leave_sums(struct sums_room<2> &room,
-                                                  const struct pixel_share &share,
-                                                  const struct lane_sums<2> &sums,
-                                                  const struct partial_sums &into,
-                                                  const struct segment &segment, int kept) {
+static __device__ __forceinline__ void
+leave_sums(struct sums_room<2> &room, const struct pixel_share &share,
+           const struct lane_sums<2> &sums, const struct partial_sums &into,
+           const struct segment *segments, const struct tensor &z) {
+    /* Read once more rather than kept in registers all the while. */
+    struct segment segment = segments[blockIdx.z];
+    int kept = tensor_kept(&z, &segment);
     float *dy = into.at(segment, (int)blockIdx.y, 0), *dy_z = into.at(segment, (int)blockIdx.y, 1);
     add_rows(room, share, sums, [=](int which, int channel, float sum) {
         if (channel < kept)

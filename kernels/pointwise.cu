@@ -120,35 +120,53 @@ enum status cuda_pointwise_forward(const struct convolution *convolution,
                    target, convolution->output.channels);
 }
 
-template <class T>
-static enum status weight_sums(const struct convolution *convolution, const struct slice *slice,
-                               const struct weight_plan &plan, float *partial) {
-    struct device_view view = device_view_of(&convolution->input);
-    struct device_gradient gradient = device_gradient_of(convolution);
-    dim3 grid(plan.tiles(), plan.splits);
-    if constexpr (sizeof(T) == sizeof(float))
-        LAUNCH(plain_weight_kernel<T>, grid, PLAIN_THREADS, 0, cuda_stream(),
-               slice->device_segments, plan, view, gradient, partial);
-    else
-        LAUNCH(tensor_weight_kernel, grid, SUM_THREADS, SUM_SHARED, cuda_stream(),
-               slice->device_segments, plan, view, gradient, partial);
-    return cuda_launched("weight_kernel");
+static enum status add_splits(const struct convolution *convolution, const struct slice *slice,
+                              const struct weight_plan &plan) {
+    size_t matrix = (size_t)plan.outputs * plan.inputs;
+    LAUNCH(add_splits_kernel, pieces(matrix, ADD_COLUMNS),
+           dim3(ADD_COLUMNS, plan.splits >= 128 ? 32 : 8), 0, cuda_stream(), slice->device_segments,
+           plan, convolution->output.kept, convolution->input.tensor->kept,
+           reinterpret_cast<const float *>(slice->scratch),
+           slice->gradient + convolution->weight_offset);
+    return cuda_launched("add_splits_kernel");
+}
+
+template <int OUTS, int INS>
+static enum status tensor_weight_gradient(const struct convolution *convolution,
+                                          const struct slice *slice) {
+    struct weight_plan plan = weight_plan_of(convolution, slice, OUTS, INS);
+    LAUNCH((tensor_weight_kernel<OUTS, INS>), dim3(plan.tiles, plan.splits), SUM_THREADS,
+           (sum_layout<OUTS, INS>::shared), cuda_stream(), slice->device_segments, plan,
+           device_view_of(&convolution->input), device_gradient_of(convolution),
+           reinterpret_cast<float *>(slice->scratch));
+    enum status status = cuda_launched("tensor_weight_kernel");
+    return status == STATUS_OK ? add_splits(convolution, slice, plan) : status;
 }
 
 template <class T>
 static enum status weight_gradient(const struct convolution *convolution,
+                                   const struct slice *slice);
+
+template <>
+enum status weight_gradient<bf16>(const struct convolution *convolution,
+                                  const struct slice *slice) {
+    bool narrow_out = convolution->output.channels <= 32;
+    bool narrow_in = convolution->input.tensor->channels <= 32;
+    if (narrow_out && narrow_in) return tensor_weight_gradient<32, 32>(convolution, slice);
+    if (narrow_out) return tensor_weight_gradient<32, 64>(convolution, slice);
+    if (narrow_in) return tensor_weight_gradient<64, 32>(convolution, slice);
+    return tensor_weight_gradient<64, 64>(convolution, slice);
+}
+
+template <>
+enum status weight_gradient<float>(const struct convolution *convolution,
                                    const struct slice *slice) {
-    struct weight_plan plan = weight_plan_of(convolution, slice);
-    float *partial = reinterpret_cast<float *>(slice->scratch);
-    enum status status = weight_sums<T>(convolution, slice, plan, partial);
-    if (status != STATUS_OK)
-        return status;
-    size_t matrix = (size_t)plan.outputs * plan.inputs;
-    LAUNCH(add_splits_kernel, pieces(matrix, ADD_COLUMNS),
-           dim3(ADD_COLUMNS, plan.splits >= 128 ? 32 : 8), 0, cuda_stream(), slice->device_segments,
-           plan, convolution->output.kept, convolution->input.tensor->kept, partial,
-           slice->gradient + convolution->weight_offset);
-    return cuda_launched("add_splits_kernel");
+    struct weight_plan plan = weight_plan_of(convolution, slice, WEIGHT_TILE, WEIGHT_TILE);
+    LAUNCH(plain_weight_kernel<float>, dim3(plan.tiles, plan.splits), PLAIN_THREADS, 0,
+           cuda_stream(), slice->device_segments, plan, device_view_of(&convolution->input),
+           device_gradient_of(convolution), reinterpret_cast<float *>(slice->scratch));
+    enum status status = cuda_launched("plain_weight_kernel");
+    return status == STATUS_OK ? add_splits(convolution, slice, plan) : status;
 }
 
 template <class T>

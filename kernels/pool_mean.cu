@@ -88,7 +88,7 @@ struct spreading {
 
 /* Every pixel of an image gets the same share. */
 template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
+static __global__ void __launch_bounds__(PIXEL_THREADS, 2)
     spread_kernel(const struct spreading all) {
     __shared__ struct sums_room<2> room;
     __shared__ struct norm_room norm_room;
@@ -114,6 +114,7 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
     struct lane_sums<2> sums;
     sums.clear();
     int last = share.row < share.rows ? end : begin;
+#pragma unroll 1
     for (int pixel = begin + share.row; pixel < last; pixel += share.rows) {
         float dy[LANES], values[LANES] = {};
         load8(dy, dy_at + (size_t)(pixel / area) * ld_dy);
@@ -121,7 +122,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
             load8(values, z_at + (size_t)pixel * ld_z);
         FOR_LANES(dy[lane] *= part)
         if (gradient.through)
-            through_view8(all.view.activation, all.view.norm, norm_room, share.vector, values, dy);
+            through_view8(all.view.activation, all.view.norm, norm_room, share.vector, values, dy,
+                          ALL_LANES);
         round8<T>(dy);
         if (gradient.sums.parts > 0)
             sum_gradient(sums, norm_room, share.vector, values, dy);
@@ -132,7 +134,7 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
         store_lanes(into + (size_t)pixel * ld, dy, lanes);
     }
     if (gradient.sums.parts > 0)
-        leave_sums(room, share, sums, gradient.sums, segment, kept);
+        leave_sums(room, share, sums, gradient.sums, all.segments, z);
 }
 
 template <class T>

@@ -30,18 +30,46 @@ static __device__ __forceinline__ void load_lanes(float (&into)[LANES], const T 
         into[i] = i >= kept ? 0.0f : vectors ? into[i] : to_float(from[i]);
 }
 
-/* Lanes past the kept ones may belong to others. */
-template <class T>
-static __device__ __forceinline__ void store_lanes(T *to, const float (&from)[LANES], int kept,
-                                                   bool vectors) {
+/* Two elements in one instruction; the lower half is the first. */
+static __device__ __forceinline__ unsigned pair_of(float first, float second) {
+    __nv_bfloat162 two = __floats2bfloat162_rn(first, second);
+    return *reinterpret_cast<const unsigned *>(&two);
+}
+static __device__ __forceinline__ float first_of(unsigned two) {
+    return __uint_as_float(two << 16);
+}
+static __device__ __forceinline__ float second_of(unsigned two) {
+    return __uint_as_float(two & 0xffff0000u);
+}
+
+/* Rounds what it stores. Lanes past the kept ones may belong to others. */
+static __device__ __forceinline__ void store_rounded(float *to, float (&value)[LANES], int kept,
+                                                     bool vectors) {
     if (vectors && kept >= LANES) {
-        store8(to, from);
+        store8(to, value);
         return;
     }
 #pragma unroll
     for (int i = 0; i < LANES; i++)
         if (i < kept)
-            to[i] = from_float<T>(from[i]);
+            to[i] = value[i];
+}
+static __device__ __forceinline__ void store_rounded(bf16 *to, float (&value)[LANES], int kept,
+                                                     bool vectors) {
+    unsigned pair[LANES / 2];
+#pragma unroll
+    for (int i = 0; i < LANES / 2; i++) {
+        pair[i] = pair_of(value[2 * i], value[2 * i + 1]);
+        value[2 * i] = first_of(pair[i]), value[2 * i + 1] = second_of(pair[i]);
+    }
+    if (vectors && kept >= LANES) {
+        *reinterpret_cast<uint4 *>(to) = make_uint4(pair[0], pair[1], pair[2], pair[3]);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < LANES; i++)
+        if (i < kept)
+            to[i] = from_float<bf16>(value[i]);
 }
 
 /* Element by element the switch would be taken LANES times. */
@@ -235,13 +263,12 @@ template <class T> struct output_rows {
         sums.begin();
     }
     __device__ __forceinline__ void row(int row, int column, float (&value)[LANES]) {
+        if (bias != NULL)
 #pragma unroll
-        for (int i = 0; i < LANES; i++) {
-            if (bias != NULL && column + i < kept)
-                value[i] += bias[column + i];
-            value[i] = rounded<T>(value[i]);
-        }
-        store_lanes(z + (size_t)row * ld + column, value, kept - column, vectors);
+            for (int i = 0; i < LANES; i++)
+                if (column + i < kept)
+                    value[i] += bias[column + i];
+        store_rounded(z + (size_t)row * ld + column, value, kept - column, vectors);
         if (!summing)
             return;
         bool starts = sums.rows++ == 0;
@@ -344,10 +371,7 @@ template <class T> struct view_gradient_rows {
             for (int i = 0; i < LANES; i++)
                 value[i] += y[i];
         }
-#pragma unroll
-        for (int i = 0; i < LANES; i++)
-            value[i] = rounded<T>(value[i]);
-        store_lanes(into, value, kept - column, vectors);
+        store_rounded(into, value, kept - column, vectors);
         if (!summing)
             return;
         sums.rows++;

@@ -115,14 +115,14 @@ static __device__ __forceinline__ void tensor_copy_left(const gradient_rows<bf16
 static __device__ __forceinline__ void unpack(float (&into)[LANES], const left_fragment &from) {
 #pragma unroll
     for (int r = 0; r < 4; r++) {
-        into[2 * r] = __uint_as_float(from[r] << 16);
-        into[2 * r + 1] = __uint_as_float(from[r] & 0xffff0000u);
+        into[2 * r] = first_of(from[r]);
+        into[2 * r + 1] = second_of(from[r]);
     }
 }
 static __device__ __forceinline__ void pack(left_fragment &into, const float (&from)[LANES]) {
 #pragma unroll
     for (int r = 0; r < 4; r++)
-        into[r] = pack_bf16(from[2 * r], from[2 * r + 1]);
+        into[r] = pair_of(from[2 * r], from[2 * r + 1]);
 }
 
 /* Coefficients of the fragment's four channels, [k] at the first of them. */
@@ -290,7 +290,7 @@ static __device__ __forceinline__ void tensor_store(sum_fragment (&sums)[COLUMNS
 }
 
 template <int COLUMNS, class Source, class Target>
-__global__ void __launch_bounds__(TENSOR_THREADS, 4)
+__global__ void __launch_bounds__(TENSOR_THREADS, COLUMNS > 64 ? 3 : 4)
     tensor_product_kernel(const struct segment *segments, Source source, const bf16 *weights,
                           int ld, Target target) {
     const struct segment segment = segments[blockIdx.z];

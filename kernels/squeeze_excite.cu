@@ -82,7 +82,19 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) gate_kernel(const str
     });
 }
 
-/* d loss / d a = d (a gate) gate + d pooled / pixels, and on through the activation. */
+/* d loss / d a = d (a gate) gate + d pooled / pixels; part: 1 / pixels */
+template <class T>
+static __device__ __forceinline__ void ungate(const struct exciting &all,
+                                              const struct segment &segment, int image, int channel,
+                                              float part, float (&d)[LANES]) {
+    float row[LANES];
+    load8(row, tensor_row<T>(all.gate, segment, image) + channel);
+    FOR_LANES(d[lane] *= row[lane])
+    load8(row, image_row(all.rows.d_pooled, segment, image) + channel);
+    FOR_LANES(d[lane] += row[lane] * part)
+}
+
+/* That, and on through the activation. */
 template <class T>
 static __global__ void __launch_bounds__(PIXEL_THREADS, 3) input_kernel(const struct exciting all) {
     __shared__ struct sums_room<2> room;
@@ -106,6 +118,7 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) input_kernel(const st
     float part = 1.0f / (float)area;
     struct lane_sums<2> sums;
     sums.clear();
+    /* One body for all pixels under way: unrolled it takes too many registers. */
     int last = share.row < share.rows ? end : begin;
     for (int first = begin + share.row; first < last; first += FLIGHT<T> * share.rows) {
         struct packed<T> packed_d[FLIGHT<T>] = {}, packed_z[FLIGHT<T>] = {};
@@ -117,28 +130,26 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) input_kernel(const st
             load_packed(packed_d[i], into + (size_t)pixel * ld);
             load_packed(packed_z[i], z_at + (size_t)pixel * ld_z);
         }
-#pragma unroll
-        for (int i = 0; i < FLIGHT<T>; i++) {
+#pragma unroll 1
+        for (int i = 0; i < FLIGHT<T> && first + i * share.rows < last; i++) {
             int pixel = first + i * share.rows;
-            if (pixel >= last)
-                break;
-            int image = pixel / area;
-            float gate[LANES], rest[LANES];
-            load8(gate, tensor_row<T>(all.gate, segment, image) + channel);
-            load8(rest, image_row(all.rows.d_pooled, segment, image) + channel);
             float da[LANES], values[LANES];
-            unpack(da, packed_d[i]);
-            unpack(values, packed_z[i]);
-            FOR_LANES(da[lane] = da[lane] * gate[lane] + rest[lane] * part)
-            through_view8(all.view.activation, all.view.norm, norm_room, share.vector, values, da);
+            unpack(da, packed_d[0]);
+            unpack(values, packed_z[0]);
+            ungate<T>(all, segment, pixel / area, channel, part, da);
+            through_view8(all.view.activation, all.view.norm, norm_room, share.vector, values, da,
+                          ALL_LANES);
             round8<T>(da);
             if (gradient.sums.parts > 0)
                 sum_gradient(sums, norm_room, share.vector, values, da);
             store_lanes(into + (size_t)pixel * ld, da, lanes);
+#pragma unroll
+            for (int next = 1; next < FLIGHT<T>; next++)
+                packed_d[next - 1] = packed_d[next], packed_z[next - 1] = packed_z[next];
         }
     }
     if (gradient.sums.parts > 0)
-        leave_sums(room, share, sums, gradient.sums, segment, kept);
+        leave_sums(room, share, sums, gradient.sums, all.segments, z);
 }
 
 template <class T>

@@ -111,14 +111,20 @@ struct excite_rows excite_rows_of(const struct squeeze_excite *squeeze, const st
     return rows;
 }
 
-/* A slice may leave slots out: their rows add nothing. */
+static __global__ void __launch_bounds__(THREADS) clear_kernel(float *rows, size_t count) {
+    size_t at = (size_t)blockIdx.x * THREADS + threadIdx.x;
+    if (at < count)
+        rows[at] = 0;
+}
+
+/* A slice may leave slots out: their rows, which lie one behind the other, add nothing. */
 enum status cuda_excite_clear(const struct excite_rows *rows) {
     if (rows->images == rows->count)
         return STATUS_OK;
-    size_t floats = (size_t)rows->count * 2 * (rows->pooled.length + rows->hidden.length) +
-                    (size_t)rows->count * rows->pooled.length;
-    return cuda_check(cudaMemsetAsync(rows->pooled.at, 0, floats * sizeof(float), cuda_stream()),
-                      "squeeze_excite_clear");
+    size_t length = 3 * rows->pooled.length + 2 * rows->hidden.length;
+    size_t count = rows->count * length;
+    LAUNCH(clear_kernel, pieces(count, THREADS), THREADS, 0, cuda_stream(), rows->pooled.at, count);
+    return cuda_launched("squeeze_excite_clear");
 }
 
 enum status cuda_excite_gradient(const struct squeeze_excite *squeeze,

@@ -10,7 +10,7 @@
 #include "product.cuh"
 #include "product_plain.cuh"
 
-constexpr int WEIGHT_TILE = 64;             /* of both sides */
+constexpr int WEIGHT_TILE = 64;             /* of either side */
 constexpr int WEIGHT_BLOCKS = 1056;         /* that keep the device busy */
 constexpr size_t WEIGHT_SCRATCH = 48 << 20; /* bytes */
 constexpr int ADD_COLUMNS = 32;             /* elements of a block that adds splits */
@@ -18,24 +18,23 @@ constexpr int ADD_COLUMNS = 32;             /* elements of a block that adds spl
 struct weight_plan {
     int segments, pieces, splits;
     int outputs, inputs; /* full */
+    int tiles;
 
-    __host__ __device__ int tiles() const {
-        return (outputs + WEIGHT_TILE - 1) / WEIGHT_TILE *
-               ((inputs + WEIGHT_TILE - 1) / WEIGHT_TILE);
-    }
     __device__ int first_unit(int split) const {
         return piece_begin(segments * pieces, split, splits);
     }
 };
 
+/* Tiles of outs x ins. */
 static inline struct weight_plan weight_plan_of(const struct convolution *convolution,
-                                                const struct slice *slice) {
+                                                const struct slice *slice, int outs, int ins) {
     const struct tensor *input = convolution->input.tensor;
     struct weight_plan plan = {};
     plan.segments = slice->count;
     plan.outputs = convolution->output.channels, plan.inputs = input->channels;
+    plan.tiles = pieces(plan.outputs, outs) * pieces(plan.inputs, ins);
     size_t most = WEIGHT_SCRATCH / ((size_t)plan.outputs * plan.inputs * sizeof(float));
-    int wanted = pieces(WEIGHT_BLOCKS, plan.tiles());
+    int wanted = pieces(WEIGHT_BLOCKS, plan.tiles);
     wanted = (size_t)wanted > most ? (int)most : wanted;
     wanted = wanted > 0 ? wanted : 1;
     int rows = largest_segment(slice) * input->height * input->width;

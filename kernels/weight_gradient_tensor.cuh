@@ -10,33 +10,46 @@
 #include "mma.cuh"
 #include "weight_gradient.cuh"
 
-constexpr int SUM_ROWS = 32; /* of a step */
-constexpr int SUM_THREADS = 128;
-constexpr int SUM_STAGES = 3;
-constexpr int SUM_STREAM = SUM_ROWS * WEIGHT_TILE; /* elements: dy, z and a are one each */
-constexpr int SUM_SHARED = SUM_STAGES * 3 * SUM_STREAM * (int)sizeof(bf16);
-constexpr int SUM_EACH = SUM_ROWS * WEIGHT_TILE / LANES / SUM_THREADS; /* vectors of a thread */
+constexpr int SUM_THREADS = 128, SUM_STAGES = 3;
 
-/* Rows are 128 bytes: chunks of 16 bytes are permuted, so that the rows of a matrix fall on
- * different banks. */
-static __device__ __forceinline__ int sum_at(int row, int chunk) {
-    return row * WEIGHT_TILE + (chunk ^ (row & 7)) * LANES;
-}
+/* One side of a step: ROWS rows of WIDTH channels. Rows are 64 or 128 bytes: chunks of 16 bytes are
+ * permuted, so that the rows of a matrix fall on different banks. */
+template <int WIDTH, int ROWS> struct sum_tile {
+    static constexpr int chunks = WIDTH / LANES;
+    static constexpr int stream = ROWS * WIDTH; /* elements */
+    static constexpr int stride = SUM_THREADS / chunks;
+    static constexpr int each = ROWS / stride; /* vectors of a thread */
 
-/* The vectors that a thread copies and makes: rows threadIdx.x / 8 + 16 i of a step. */
-static __device__ __forceinline__ int sum_row(int i) {
-    return threadIdx.x / (WEIGHT_TILE / LANES) + i * (SUM_THREADS * LANES / WEIGHT_TILE);
-}
-static __device__ __forceinline__ int sum_chunk() {
-    return threadIdx.x % (WEIGHT_TILE / LANES);
-}
+    static __device__ __forceinline__ int at(int row, int chunk) {
+        return row * WIDTH + (chunk ^ (WIDTH == 64 ? row & 7 : row >> 1 & 3)) * LANES;
+    }
+    /* The vectors that a thread copies and makes. */
+    static __device__ __forceinline__ int row(int i) {
+        return threadIdx.x / chunks + i * stride;
+    }
+    static __device__ __forceinline__ int chunk() {
+        return threadIdx.x % chunks;
+    }
+};
 
+/* A step: dy, z and a. Narrow tiles have more rows, so that as much is on its way. */
+template <int OUTS, int INS> struct sum_layout {
+    static constexpr int rows = OUTS + INS > 64 ? 32 : 64;
+    typedef sum_tile<OUTS, rows> left;
+    typedef sum_tile<INS, rows> right;
+    static constexpr int a = 2 * left::stream;
+    static constexpr int step = a + right::stream; /* elements */
+    static constexpr int shared = SUM_STAGES * step * (int)sizeof(bf16);
+    typedef sum_fragment quarter[OUTS / 32][INS / 16]; /* of a warp */
+};
+
+template <class Tile>
 static __device__ __forceinline__ void sum_copy(bf16 *to, const bf16 *from, int ld, int kept,
                                                 bool vectors, int first, int end, int column) {
 #pragma unroll
-    for (int i = 0; i < SUM_EACH; i++) {
-        int row = first + sum_row(i);
-        bf16 *at = to + sum_at(sum_row(i), sum_chunk());
+    for (int i = 0; i < Tile::each; i++) {
+        int row = first + Tile::row(i);
+        bf16 *at = to + Tile::at(Tile::row(i), Tile::chunk());
         const bf16 *source = from + (size_t)row * ld + column;
         if (row >= end || column >= kept)
             continue;
@@ -70,23 +83,26 @@ static __device__ __forceinline__ void sum_leave(bf16 *at, float (&value)[LANES]
 #pragma unroll
     for (int i = 0; i < LANES; i++)
         value[i] = i < kept ? value[i] : 0.0f;
-    store8(at, value);
+    *reinterpret_cast<uint4 *>(at) =
+        make_uint4(pair_of(value[0], value[1]), pair_of(value[2], value[3]),
+                   pair_of(value[4], value[5]), pair_of(value[6], value[7]));
 }
 
+template <class Tile>
 static __device__ __forceinline__ void sum_make(const gradient_rows<bf16> &dz,
                                                 const struct sum_side &side, bf16 *step, int first,
                                                 int end, int column) {
 #pragma unroll
-    for (int i = 0; i < SUM_EACH; i++) {
-        bf16 *at = step + sum_at(sum_row(i), sum_chunk());
-        int kept = first + sum_row(i) < end ? dz.kept - column : 0;
+    for (int i = 0; i < Tile::each; i++) {
+        bf16 *at = step + Tile::at(Tile::row(i), Tile::chunk());
+        int kept = first + Tile::row(i) < end ? dz.kept - column : 0;
         if (dz.grad_y == NULL && kept >= LANES)
             continue;
         float value[LANES] = {}, z[LANES];
         if (kept > 0)
             load8(value, at);
         if (kept > 0 && dz.grad_y != NULL) {
-            load8(z, at + SUM_STREAM);
+            load8(z, at + Tile::stream);
 #pragma unroll
             for (int lane = 0; lane < LANES; lane++)
                 value[lane] =
@@ -96,14 +112,15 @@ static __device__ __forceinline__ void sum_make(const gradient_rows<bf16> &dz,
     }
 }
 
+template <class Tile>
 static __device__ __forceinline__ void sum_make(const view_rows<bf16> &a,
                                                 const struct sum_side &side, bf16 *step, int first,
                                                 int end, int column) {
     bool plain = a.scale == NULL && a.activation == ACTIVATION_NONE && a.gate == NULL;
 #pragma unroll
-    for (int i = 0; i < SUM_EACH; i++) {
-        bf16 *at = step + sum_at(sum_row(i), sum_chunk());
-        int row = first + sum_row(i), kept = row < end ? a.kept - column : 0;
+    for (int i = 0; i < Tile::each; i++) {
+        bf16 *at = step + Tile::at(Tile::row(i), Tile::chunk());
+        int row = first + Tile::row(i), kept = row < end ? a.kept - column : 0;
         if (plain && kept >= LANES)
             continue;
         float value[LANES] = {}, gate[LANES];
@@ -125,31 +142,32 @@ static __device__ __forceinline__ void sum_make(const view_rows<bf16> &a,
     }
 }
 
-/* A warp's quarter of the tile, 32 by 32: left blocks of 16 outputs, right blocks of 8 inputs. */
-typedef sum_fragment quarter_sums[2][4];
-
-static __device__ __forceinline__ void sum_multiply(quarter_sums &sums, const bf16 *dz,
-                                                    const bf16 *a, int outs, int ins) {
+/* A warp makes a quarter of the tile, in blocks of 16 outputs and 8 inputs. */
+template <int OUTS, int INS>
+static __device__ __forceinline__ void sum_multiply(typename sum_layout<OUTS, INS>::quarter &sums,
+                                                    const bf16 *step, int outs, int ins) {
+    typedef sum_layout<OUTS, INS> layout;
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, matrix = lane / 8;
-    int out = warp / 2 * 4, in = warp % 2 * 4; /* in chunks */
+    int out = warp / 2 * (OUTS / 2 / LANES), in = warp % 2 * (INS / 2 / LANES); /* chunks */
     if (out * LANES >= outs || in * LANES >= ins)
         return;
 #pragma unroll
-    for (int k = 0; k < SUM_ROWS; k += 16) {
-        left_fragment left[2];
-        unsigned right[2][4];
+    for (int k = 0; k < layout::rows; k += 16) {
+        left_fragment left[OUTS / 32];
+        unsigned right[INS / 32][4];
 #pragma unroll
-        for (int m = 0; m < 2; m++)
-            load_transposed(left[m],
-                            dz + sum_at(k + matrix / 2 * 8 + lane % 8, out + m * 2 + matrix % 2));
+        for (int m = 0; m < OUTS / 32; m++)
+            load_transposed(left[m], step + layout::left::at(k + matrix / 2 * 8 + lane % 8,
+                                                             out + m * 2 + matrix % 2));
 #pragma unroll
-        for (int n = 0; n < 2; n++)
-            load_transposed(right[n],
-                            a + sum_at(k + matrix % 2 * 8 + lane % 8, in + n * 2 + matrix / 2));
+        for (int n = 0; n < INS / 32; n++)
+            load_transposed(right[n], step + layout::a +
+                                          layout::right::at(k + matrix % 2 * 8 + lane % 8,
+                                                            in + n * 2 + matrix / 2));
 #pragma unroll
-        for (int m = 0; m < 2; m++)
+        for (int m = 0; m < OUTS / 32; m++)
 #pragma unroll
-            for (int n = 0; n < 4; n++) {
+            for (int n = 0; n < INS / 16; n++) {
                 right_fragment column = {right[n / 2][n % 2 * 2], right[n / 2][n % 2 * 2 + 1]};
                 multiply_add(sums[m][n], left[m], column);
             }
@@ -157,37 +175,40 @@ static __device__ __forceinline__ void sum_multiply(quarter_sums &sums, const bf
 }
 
 /* A unit's rows of dz^T a. */
-static __device__ __forceinline__ void sum_unit(quarter_sums &sums, bf16 *shared,
-                                                const gradient_rows<bf16> &dz,
-                                                const view_rows<bf16> &a,
-                                                const struct part_rows &rows, int out, int in) {
+template <int OUTS, int INS>
+static __device__ __forceinline__ void
+sum_unit(typename sum_layout<OUTS, INS>::quarter &sums, bf16 *shared, const gradient_rows<bf16> &dz,
+         const view_rows<bf16> &a, const struct part_rows &rows, int out, int in) {
+    typedef sum_layout<OUTS, INS> layout;
+    typedef typename layout::left left_tile;
+    typedef typename layout::right right_tile;
     struct sum_side left, right;
-    int column = out + sum_chunk() * LANES, row_column = in + sum_chunk() * LANES;
-    left.begin(dz, column), right.begin(a, row_column);
+    int of_dz = out + left_tile::chunk() * LANES, of_a = in + right_tile::chunk() * LANES;
+    left.begin(dz, of_dz), right.begin(a, of_a);
     auto copy_step = [&](int first, int stage) {
-        bf16 *step = shared + stage * 3 * SUM_STREAM;
+        bf16 *step = shared + stage * layout::step;
         if (first < rows.end) {
-            sum_copy(step, dz.dy, dz.ld, dz.kept, dz.vectors, first, rows.end, column);
+            sum_copy<left_tile>(step, dz.dy, dz.ld, dz.kept, dz.vectors, first, rows.end, of_dz);
             if (dz.grad_y != NULL)
-                sum_copy(step + SUM_STREAM, dz.z, dz.ld_z, dz.kept, dz.vectors_z, first, rows.end,
-                         column);
-            sum_copy(step + 2 * SUM_STREAM, a.z, a.ld, a.kept, a.vectors, first, rows.end,
-                     row_column);
+                sum_copy<left_tile>(step + left_tile::stream, dz.z, dz.ld_z, dz.kept, dz.vectors_z,
+                                    first, rows.end, of_dz);
+            sum_copy<right_tile>(step + layout::a, a.z, a.ld, a.kept, a.vectors, first, rows.end,
+                                 of_a);
         }
         copy_async_commit();
     };
 #pragma unroll
     for (int i = 0; i < SUM_STAGES - 1; i++)
-        copy_step(rows.begin + i * SUM_ROWS, i);
+        copy_step(rows.begin + i * layout::rows, i);
     int stage = 0, next = SUM_STAGES - 1;
-    for (int first = rows.begin; first < rows.end; first += SUM_ROWS) {
-        bf16 *step = shared + stage * 3 * SUM_STREAM;
+    for (int first = rows.begin; first < rows.end; first += layout::rows) {
+        bf16 *step = shared + stage * layout::step;
         copy_async_wait<SUM_STAGES - 2>();
-        sum_make(dz, left, step, first, rows.end, column);
-        sum_make(a, right, step + 2 * SUM_STREAM, first, rows.end, row_column);
+        sum_make<left_tile>(dz, left, step, first, rows.end, of_dz);
+        sum_make<right_tile>(a, right, step + layout::a, first, rows.end, of_a);
         __syncthreads();
-        copy_step(first + (SUM_STAGES - 1) * SUM_ROWS, next);
-        sum_multiply(sums, step, step + 2 * SUM_STREAM, dz.kept - out, a.kept - in);
+        copy_step(first + (SUM_STAGES - 1) * layout::rows, next);
+        sum_multiply<OUTS, INS>(sums, step, dz.kept - out, a.kept - in);
         stage = stage + 1 == SUM_STAGES ? 0 : stage + 1;
         next = next + 1 == SUM_STAGES ? 0 : next + 1;
     }
@@ -195,31 +216,36 @@ static __device__ __forceinline__ void sum_unit(quarter_sums &sums, bf16 *shared
     __syncthreads();
 }
 
-static __global__ void __launch_bounds__(SUM_THREADS, 4)
+template <int OUTS, int INS>
+__global__ void __launch_bounds__(SUM_THREADS, 4)
     tensor_weight_kernel(const struct segment *segments, struct weight_plan plan,
                          struct device_view view, struct device_gradient gradient, float *partial) {
-    int across = (plan.inputs + WEIGHT_TILE - 1) / WEIGHT_TILE, split = blockIdx.y;
-    int out = blockIdx.x / across * WEIGHT_TILE, in = blockIdx.x % across * WEIGHT_TILE;
+    typedef sum_layout<OUTS, INS> layout;
+    int across = (plan.inputs + INS - 1) / INS, split = blockIdx.y;
+    int out = blockIdx.x / across * OUTS, in = blockIdx.x % across * INS;
     if (!split_keeps(plan, segments, gradient.z.kept, view.z.kept, split, out, in))
         return;
     DYNAMIC_SHARED(bf16, shared);
-    quarter_sums sums = {};
+    typename layout::quarter sums = {};
     for (int unit = plan.first_unit(split); unit < plan.first_unit(split + 1); unit++) {
         const struct segment segment = segments[unit / plan.pieces];
         gradient_rows<bf16> dz(gradient, segment);
         view_rows<bf16> a(view, segment);
         if (out >= dz.kept || in >= a.kept)
             continue;
-        struct part_rows rows = rows_of_unit(plan, view.z, segment, unit, SUM_ROWS);
-        sum_unit(sums, shared, dz, a, rows, out, in);
+        struct part_rows rows = rows_of_unit(plan, view.z, segment, unit, layout::rows);
+        sum_unit<OUTS, INS>(sums, shared, dz, a, rows, out, in);
     }
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
     float *to = partial + (size_t)split * plan.outputs * plan.inputs;
-    for (int m = 0; m < 2; m++)
-        for (int n = 0; n < 4; n++)
+#pragma unroll
+    for (int m = 0; m < OUTS / 32; m++)
+#pragma unroll
+        for (int n = 0; n < INS / 16; n++)
+#pragma unroll
             for (int i = 0; i < 4; i++) {
-                int row = out + warp / 2 * 32 + m * 16 + lane / 4 + i / 2 * 8;
-                int column = in + warp % 2 * 32 + n * 8 + lane % 4 * 2 + i % 2;
+                int row = out + warp / 2 * (OUTS / 2) + m * 16 + lane / 4 + i / 2 * 8;
+                int column = in + warp % 2 * (INS / 2) + n * 8 + lane % 4 * 2 + i % 2;
                 if (row < plan.outputs && column < plan.inputs)
                     to[(size_t)row * plan.inputs + column] = sums[m][n][i];
             }
