@@ -75,6 +75,7 @@ static void begin_block(block *block, size_t index) {
 }
 
 static void end_block(block *block) {
+    races_acquire(block->ends);
     free(block->shared);
 }
 
