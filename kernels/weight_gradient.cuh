@@ -155,7 +155,7 @@ static __global__ void add_splits_kernel(const struct segment *segments, struct 
 /* gradient += sum of dz over the rows of all segments: a block per LANES channels. */
 constexpr int BIAS_THREADS = 256;
 template <class T>
-__global__ void __launch_bounds__(BIAS_THREADS)
+__global__ void __launch_bounds__(BIAS_THREADS, 2)
     bias_kernel(const struct segment *segments, int count, struct device_gradient gradient,
                 float *bias_gradient) {
     __shared__ float sums[BIAS_THREADS][LANES];
