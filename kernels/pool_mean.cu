@@ -19,13 +19,14 @@ static __device__ __forceinline__ T *image_data(const struct tensor &tensor,
 }
 
 /* The gate is the same for all pixels of an image: it multiplies the sum. */
-template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS, 4) mean_kernel(const struct averaging all) {
-    __shared__ struct sums_room<1> room;
+template <class T, int THREADS>
+static __global__ void __launch_bounds__(THREADS, MANY_THREADS / THREADS)
+    mean_kernel(const struct averaging all) {
+    __shared__ struct sums_room<1, THREADS> room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z;
     int image = (int)blockIdx.y, kept = tensor_kept(&z, &segment);
-    struct pixel_share share = pixel_share_of(kept);
+    struct pixel_share share = pixel_share_of(kept, THREADS);
     if (image >= segment.images || share.vectors == 0)
         return;
     int area = z.height * z.width, ld = tensor_ld(&z, &segment);
@@ -69,7 +70,10 @@ enum status cuda_image_mean(const struct view *view, const struct tensor *mean,
                             const struct image_rows *rows, const struct slice *slice) {
     struct averaging all = {slice->device_segments, device_view_of(view), *mean, *rows};
     dim3 grid(channel_chunks(view->tensor->channels), largest_segment(slice), slice->count);
-    LAUNCH(mean_kernel<T>, grid, PIXEL_THREADS, 0, cuda_stream(), all);
+    if (takes_many(*view->tensor))
+        LAUNCH((mean_kernel<T, MANY_THREADS>), grid, MANY_THREADS, 0, cuda_stream(), all);
+    else
+        LAUNCH((mean_kernel<T, FEW_THREADS>), grid, FEW_THREADS, 0, cuda_stream(), all);
     return cuda_launched("image_mean");
 }
 
