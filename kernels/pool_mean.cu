@@ -108,10 +108,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
         return;
     int channel = share.channel, ld_z = tensor_ld(&z, &segment);
     int ld = tensor_ld(&gradient.tensor, &segment);
-    int ld_dy = tensor_ld(&all.output_gradient, &segment);
     unsigned lanes = writable_lanes(gradient.tensor, segment, kept, channel);
     const T *z_at = segment_data<T>(z, segment) + channel;
-    const T *dy_at = segment_data<T>(all.output_gradient, segment) + channel;
     T *into = segment_data<T>(gradient.tensor, segment) + channel;
     fill_norm_room(norm_room, share, all.view.norm, segment, kept);
     constexpr int TURNS = 2 * FLIGHT<T>; /* one tensor only */
@@ -128,7 +126,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
         for (int i = 0; i < TURNS && first + i * share.rows < last; i++) {
             int pixel = first + i * share.rows;
             float dy[LANES], values[LANES];
-            load8(dy, dy_at + (size_t)image_of(all.area, pixel) * ld_dy);
+            load8(dy,
+                  image_data<T>(all.output_gradient, segment, image_of(all.area, pixel)) + channel);
             FOR_LANES(dy[lane] *= all.area.share)
             unpack(values, packed_z[0]);
             if (gradient.through)
