@@ -1,20 +1,43 @@
 /* Batch-norm's rows from what the parts of the segments have left behind.
  *
- * A block has 32 channels and all domains: it can add the gradients of weight and bias over the
- * domains in order without a second launch. A team of warps shares a domain's parts; as many teams
- * as fit work on as many domains at once. */
+ * A block has eight channels, as many as memory hands out at once, and all domains. A team of rows
+ * (of threads, one per channel) shares a domain's parts; as many teams as fit work on as many
+ * domains at once. For the sums over a team the block turns by a quarter: warp w takes channel w,
+ * its lanes the rows' results. Merging follows a fixed tree. The launch is as long as its chain of
+ * dependent loads: segments go to shared memory first, and many parts are under way at once. */
 #include "cuda_ops.h"
 
-constexpr int WARPS = 32; /* of a block */
+enum {
+    CHANNELS = 8,
+    ROWS = WARP,
+    THREADS = CHANNELS * ROWS,
+    UNDER_WAY = 16 /* parts of a thread */
+};
 
 struct merging {
     struct batch_norm norm;
     const int *kept; /* of z */
     const struct segment *segments;
     int count;
-    int team; /* warps to a domain, a power of two */
+    int team; /* rows to a domain, a power of two */
     float *gradient;
 };
+
+/* What the block needs of every segment. */
+struct known_segment {
+    int group, index, kept;
+};
+
+static __device__ __forceinline__ void know_segments(struct known_segment *known,
+                                                     const struct merging &merge) {
+    for (int i = (int)(threadIdx.y * CHANNELS + threadIdx.x); i < merge.count; i += THREADS) {
+        struct segment segment = merge.segments[i];
+        known[i].group = segment.group;
+        known[i].index = segment.index;
+        known[i].kept = merge.kept[segment.group];
+    }
+    __syncthreads();
+}
 
 /* The domain that starts at segment `at`: a run of segments. count 0: none starts there. */
 struct domain {
@@ -22,7 +45,8 @@ struct domain {
     size_t row;
 };
 
-static __device__ __forceinline__ struct domain domain_at(const struct merging &merge, int at) {
+static __device__ __forceinline__ struct domain
+domain_at(const struct merging &merge, const struct known_segment *known, int at) {
     struct domain domain = {at, 0, 0};
     if (at >= merge.count)
         return domain;
@@ -30,12 +54,12 @@ static __device__ __forceinline__ struct domain domain_at(const struct merging &
         domain.count = at == 0 ? merge.count : 0;
         return domain;
     }
-    int group = merge.segments[at].group;
-    if (at > 0 && merge.segments[at - 1].group == group)
+    int group = known[at].group;
+    if (at > 0 && known[at - 1].group == group)
         return domain;
     domain.row = (size_t)group * merge.norm.stride;
     domain.count = 1;
-    while (at + domain.count < merge.count && merge.segments[at + domain.count].group == group)
+    while (at + domain.count < merge.count && known[at + domain.count].group == group)
         domain.count++;
     return domain;
 }
@@ -46,30 +70,103 @@ struct part {
 };
 
 static __device__ __forceinline__ struct part
-part_of(const struct merging &merge, const struct domain &domain, int index, int channel) {
+part_of(const struct merging &merge, const struct known_segment *known, int index, int channel) {
     int parts = merge.norm.parts, which = index / parts;
-    const struct segment *segment = &merge.segments[domain.first + which];
-    size_t row = (size_t)segment->index * parts + (index - which * parts);
+    size_t row = (size_t)known[which].index * parts + (index - which * parts);
     const float *sums = (const float *)merge.norm.partial + row * 2 * merge.norm.stride + channel;
     struct part part = {((const float *)merge.norm.row_count)[row], sums[0],
                         sums[merge.norm.stride]};
     /* Nothing stands in the sums of an empty part or of a dropped channel. */
-    if (part.pixels == 0 || channel >= merge.kept[segment->group])
+    if (part.pixels == 0 || channel >= known[which].kept)
         part.pixels = part.first = part.second = 0;
     return part;
 }
 
-/* A sum of every channel over the warps of a team, in order; all threads get it. */
-static __device__ __forceinline__ float team_sum(float (&room)[WARPS][WARP], int team,
-                                                 float value) {
-    int lane = (int)threadIdx.x, first = (int)threadIdx.y / team * team;
+/* Sets of values by their mean and squares about it (Chan, Golub, LeVeque 1979). */
+struct moments {
+    float value[3]; /* count, mean, squares */
+
+    __device__ __forceinline__ void merge(const struct moments &other) {
+        float count = value[0], total = count + other.value[0];
+        if (other.value[0] == 0)
+            return;
+        float share = other.value[0] / total, away = other.value[1] - value[1];
+        value[0] = total;
+        value[1] += away * share;
+        value[2] += other.value[2] + away * away * count * share;
+    }
+};
+
+struct sums {
+    float value[3]; /* count, sum of dy, sum of dy (z - mean) */
+
+    __device__ __forceinline__ void merge(const struct sums &other) {
+        for (int i = 0; i < 3; i++)
+            value[i] += other.value[i];
+    }
+};
+
+/* A thread's parts of a domain, merged in order. */
+template <class Sums>
+static __device__ __forceinline__ Sums merge_parts(const struct merging &merge,
+                                                   const struct known_segment *known,
+                                                   const struct domain &domain, int channel) {
+    Sums all = {{0, 0, 0}};
+    int member = (int)threadIdx.y % merge.team;
+    int parts = channel < merge.norm.channels ? domain.count * merge.norm.parts : 0;
+    for (int first = member; first < parts; first += UNDER_WAY * merge.team) {
+        struct part part[UNDER_WAY];
+#pragma unroll
+        for (int i = 0; i < UNDER_WAY; i++) {
+            int index = first + i * merge.team;
+            part[i] = part_of(merge, known + domain.first, index < parts ? index : first, channel);
+            if (index >= parts)
+                part[i].pixels = part[i].first = part[i].second = 0;
+        }
+#pragma unroll
+        for (int i = 0; i < UNDER_WAY; i++) {
+            Sums sums = {{part[i].pixels, part[i].first, part[i].second}};
+            all.merge(sums);
+        }
+    }
+    return all;
+}
+
+/* The block's results, [row][channel]; one column of padding keeps both directions off the same
+ * banks. */
+struct turning {
+    float at[3][ROWS][CHANNELS + 1];
+};
+
+/* Where a thread stands once the block has turned: a channel per warp, a row per lane. */
+struct turned {
+    int channel, row;
+};
+
+static __device__ __forceinline__ struct turned turned_thread() {
+    int thread = (int)(threadIdx.y * CHANNELS + threadIdx.x);
+    return {thread / WARP, thread % WARP};
+}
+
+/* Every thread brings the sums of (its row, its channel) and leaves with the merged sums of the
+ * team of its turned row, for its turned channel: valid in the first row of each team. */
+template <class Sums>
+static __device__ __forceinline__ Sums merge_team(struct turning &room, int team, Sums mine) {
+    struct turned turned = turned_thread();
     __syncthreads();
-    room[threadIdx.y][lane] = value;
+    for (int i = 0; i < 3; i++)
+        room.at[i][threadIdx.y][threadIdx.x] = mine.value[i];
     __syncthreads();
-    float sum = room[first][lane];
-    for (int warp = 1; warp < team; warp++)
-        sum += room[first + warp][lane];
-    return sum;
+    Sums all;
+    for (int i = 0; i < 3; i++)
+        all.value[i] = room.at[i][turned.row][turned.channel];
+    for (int step = 1; step < team; step *= 2) {
+        Sums other;
+        for (int i = 0; i < 3; i++)
+            other.value[i] = __shfl_xor_sync(0xffffffffu, all.value[i], step);
+        all.merge(other);
+    }
+    return all;
 }
 
 static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, size_t row, int c,
@@ -79,42 +176,31 @@ static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, 
     norm.shift[row + c] = norm.bias[c] - mean * scale;
 }
 
-/* Parts of n values each with their mean and squares: the mean of all first, then the squares
- * about it, so that nothing cancels. A channel that nobody keeps gets a row of zeros. */
-static __global__ void __launch_bounds__(WARPS *WARP, 1)
-    forward_kernel(const struct merging merge) {
-    __shared__ float room[WARPS][WARP];
+/* A channel that nobody keeps gets a row of zeros. */
+static __global__ void __launch_bounds__(THREADS) forward_kernel(const struct merging merge) {
+    __shared__ struct turning room;
+    DYNAMIC_SHARED(struct known_segment, known);
     const struct batch_norm &norm = merge.norm;
-    int c = (int)blockIdx.x * WARP + (int)threadIdx.x, teams = WARPS / merge.team;
-    int member = (int)threadIdx.y % merge.team;
+    know_segments(known, merge);
+    struct turned turned = turned_thread();
+    int first_channel = (int)blockIdx.x * CHANNELS, teams = ROWS / merge.team;
+    int channel = first_channel + (int)threadIdx.x, c = first_channel + turned.channel;
     for (int start = 0; start < merge.count; start += teams) {
-        struct domain domain = domain_at(merge, start + (int)threadIdx.y / merge.team);
-        int parts = c < norm.channels ? domain.count * norm.parts : 0;
-        float pixels = 0, total = 0, squares = 0;
-#pragma unroll 8
-        for (int i = member; i < parts; i += merge.team) {
-            struct part part = part_of(merge, domain, i, c);
-            pixels += part.pixels;
-            total += part.pixels * part.first;
-        }
-        pixels = team_sum(room, merge.team, pixels);
-        total = team_sum(room, merge.team, total);
-        float mean = pixels > 0 ? total / pixels : 0;
-#pragma unroll 8
-        for (int i = member; i < parts; i += merge.team) {
-            struct part part = part_of(merge, domain, i, c);
-            float away = part.first - mean;
-            squares += part.second + part.pixels * away * away;
-        }
-        squares = team_sum(room, merge.team, squares);
-        if (parts == 0 || member != 0)
+        struct domain domain = domain_at(merge, known, start + (int)threadIdx.y / merge.team);
+        struct moments all = merge_team(room, merge.team,
+                                        merge_parts<struct moments>(merge, known, domain, channel));
+        domain = domain_at(merge, known, start + turned.row / merge.team);
+        if (turned.row % merge.team != 0 || domain.count == 0 || c >= norm.channels)
             continue;
-        float variance = pixels > 0 ? squares / pixels : 0;
-        norm.mean[domain.row + c] = mean;
-        norm.variance[domain.row + c] = variance;
-        norm.scale[domain.row + c] = norm.shift[domain.row + c] = 0;
-        if (pixels > 0)
+        float count = all.value[0], mean = all.value[1];
+        float variance = count > 0 ? all.value[2] / count : 0;
+        size_t at = domain.row + c;
+        norm.mean[at] = mean;
+        norm.variance[at] = variance;
+        if (count > 0)
             set_scale(norm, domain.row, c, mean, variance);
+        else
+            norm.scale[at] = norm.shift[at] = 0;
     }
 }
 
@@ -127,54 +213,49 @@ static __global__ void given_kernel(const struct batch_norm norm) {
 /* With zhat = (z - mean) / deviation, means over the domain, and scale = weight / deviation:
  *     dz = scale (dy - mean(dy) - zhat mean(dy zhat)) = grad_y dy + grad_z z + grad_one
  * Returns sum dy zhat: the weight's gradient. */
-static __device__ __forceinline__ float set_gradient(const struct batch_norm &norm, size_t row,
-                                                     int c, float pixels, float dy, float dy_z) {
-    float inverse = 1 / sqrtf(norm.variance[row + c] + norm.epsilon);
-    float scale = norm.weight[c] * inverse, dy_zhat = dy_z * inverse;
-    float grad_z = -scale * inverse * dy_zhat / pixels;
-    norm.grad_y[row + c] = scale;
-    norm.grad_z[row + c] = grad_z;
-    norm.grad_one[row + c] = -scale * dy / pixels - grad_z * norm.mean[row + c];
+static __device__ __forceinline__ float set_gradient(const struct batch_norm &norm, size_t at,
+                                                     int c, const struct sums &sums) {
+    float count = sums.value[0], dy = sums.value[1];
+    float inverse = 1 / sqrtf(norm.variance[at] + norm.epsilon);
+    float scale = norm.weight[c] * inverse, dy_zhat = sums.value[2] * inverse;
+    float grad_z = -scale * inverse * dy_zhat / count;
+    norm.grad_y[at] = scale;
+    norm.grad_z[at] = grad_z;
+    norm.grad_one[at] = -scale * dy / count - grad_z * norm.mean[at];
     return dy_zhat;
 }
 
-static __global__ void __launch_bounds__(WARPS *WARP, 1)
-    backward_kernel(const struct merging merge) {
-    __shared__ float room[WARPS][WARP];
-    __shared__ float of_weight[WARPS][WARP], of_bias[WARPS][WARP]; /* [team] */
+static __global__ void __launch_bounds__(THREADS) backward_kernel(const struct merging merge) {
+    __shared__ struct turning room;
+    DYNAMIC_SHARED(struct known_segment, known);
     const struct batch_norm &norm = merge.norm;
-    int c = (int)blockIdx.x * WARP + (int)threadIdx.x, teams = WARPS / merge.team;
-    int member = (int)threadIdx.y % merge.team, team = (int)threadIdx.y / merge.team;
-    bool adds = threadIdx.y == 0 && c < norm.channels;
-    float weight = adds ? merge.gradient[norm.weight_offset + c] : 0;
-    float bias = adds ? merge.gradient[norm.bias_offset + c] : 0;
+    know_segments(known, merge);
+    struct turned turned = turned_thread();
+    int first_channel = (int)blockIdx.x * CHANNELS, teams = ROWS / merge.team;
+    int channel = first_channel + (int)threadIdx.x, c = first_channel + turned.channel;
+    float weight = 0, bias = 0; /* over the domains, in the first row */
     for (int start = 0; start < merge.count; start += teams) {
-        struct domain domain = domain_at(merge, start + team);
-        int parts = c < norm.channels ? domain.count * norm.parts : 0;
-        float pixels = 0, dy = 0, dy_z = 0, dy_zhat = 0;
-#pragma unroll 8
-        for (int i = member; i < parts; i += merge.team) {
-            struct part part = part_of(merge, domain, i, c);
-            pixels += part.pixels, dy += part.first, dy_z += part.second;
-        }
-        pixels = team_sum(room, merge.team, pixels);
-        dy = team_sum(room, merge.team, dy);
-        dy_z = team_sum(room, merge.team, dy_z);
-        if (parts > 0 && member == 0) {
+        struct domain domain = domain_at(merge, known, start + (int)threadIdx.y / merge.team);
+        struct sums all =
+            merge_team(room, merge.team, merge_parts<struct sums>(merge, known, domain, channel));
+        domain = domain_at(merge, known, start + turned.row / merge.team);
+        float dy_zhat = 0, dy = 0;
+        if (turned.row % merge.team == 0 && domain.count > 0 && c < norm.channels) {
             size_t at = domain.row + c;
-            norm.grad_y[at] = norm.grad_z[at] = norm.grad_one[at] = 0;
-            if (pixels > 0)
-                dy_zhat = set_gradient(norm, domain.row, c, pixels, dy, dy_z);
+            if (all.value[0] > 0)
+                dy_zhat = set_gradient(norm, at, c, all), dy = all.value[1];
+            else
+                norm.grad_y[at] = norm.grad_z[at] = norm.grad_one[at] = 0;
         }
-        if (member == 0)
-            of_weight[team][threadIdx.x] = dy_zhat, of_bias[team][threadIdx.x] = dy;
-        __syncthreads();
-        for (int i = 0; i < teams && adds; i++)
-            weight += of_weight[i][threadIdx.x], bias += of_bias[i][threadIdx.x];
+        for (int step = merge.team; step < ROWS; step *= 2) {
+            dy_zhat += __shfl_xor_sync(0xffffffffu, dy_zhat, step);
+            dy += __shfl_xor_sync(0xffffffffu, dy, step);
+        }
+        weight += dy_zhat, bias += dy;
     }
-    if (adds) {
-        merge.gradient[norm.weight_offset + c] = weight;
-        merge.gradient[norm.bias_offset + c] = bias;
+    if (turned.row == 0 && c < norm.channels) {
+        merge.gradient[norm.weight_offset + c] += weight;
+        merge.gradient[norm.bias_offset + c] += bias;
     }
 }
 
@@ -184,27 +265,26 @@ static struct merging merging_of(const struct batch_norm *norm, const struct ten
     merge.norm = *norm, merge.kept = z->kept;
     merge.segments = slice->device_segments, merge.count = slice->count;
     merge.gradient = slice->gradient;
-    merge.team = WARPS;
-    while (norm->mode == NORM_PER_GROUP && merge.team > 1 && merge.team * slice->count > WARPS)
+    merge.team = ROWS;
+    while (norm->mode == NORM_PER_GROUP && merge.team > 1 && merge.team * slice->count > ROWS)
         merge.team /= 2;
     return merge;
 }
 
 enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                     const struct slice *slice) {
-    constexpr int THREADS = 128;
     if (norm->mode == NORM_FIXED) {
         LAUNCH(given_kernel, pieces(norm->channels, THREADS), THREADS, 0, cuda_stream(), *norm);
         return cuda_launched("batch_norm_given");
     }
-    LAUNCH(forward_kernel, pieces(norm->channels, WARP), dim3(WARP, WARPS), 0, cuda_stream(),
-           merging_of(norm, z, slice));
+    LAUNCH(forward_kernel, pieces(norm->channels, CHANNELS), dim3(CHANNELS, ROWS),
+           slice->count * sizeof(struct known_segment), cuda_stream(), merging_of(norm, z, slice));
     return cuda_launched("batch_norm_forward");
 }
 
 enum status cuda_batch_norm_backward(const struct batch_norm *norm, const struct tensor *z,
                                      const struct slice *slice) {
-    LAUNCH(backward_kernel, pieces(norm->channels, WARP), dim3(WARP, WARPS), 0, cuda_stream(),
-           merging_of(norm, z, slice));
+    LAUNCH(backward_kernel, pieces(norm->channels, CHANNELS), dim3(CHANNELS, ROWS),
+           slice->count * sizeof(struct known_segment), cuda_stream(), merging_of(norm, z, slice));
     return cuda_launched("batch_norm_backward");
 }

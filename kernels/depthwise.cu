@@ -291,11 +291,9 @@ __global__ void __launch_bounds__(THREADS, MOST == 3 ? 4 : 3)
     __shared__ float shared[MOST == 7 ? 49 * CHUNK : MOST == 5 ? 25 * CHUNK : 5 * THREADS];
     const struct segment segment = op.segments[blockIdx.z];
     int kept = op.output.kept[segment.group], kernel = op.kernels[segment.group];
-    if (kept == 0 || (int)blockIdx.y >= op.parts) {
-        if (op.sums.parts > 0 && blockIdx.x == 0 && threadIdx.x == 0)
-            *op.sums.count_at(segment, (int)blockIdx.y) = 0.0f;
+    no_pixels(op.sums, segment, kept == 0 ? 0 : op.parts);
+    if (kept == 0)
         return;
-    }
     constexpr int COLUMNS = S == 1 ? 7 : 4, NARROW = S == 1 && sizeof(T) == 2 ? 7 : 4;
     constexpr int CHANNELS = S == 1 ? 1 : 2;
     if constexpr (MOST >= 7)
@@ -345,8 +343,7 @@ enum status cuda_depthwise_forward(const struct convolution *convolution,
     if (slice->count == 0)
         return STATUS_OK;
     op.parts = working_parts(slice->count, op.channels, CHUNK, op.sums.parts);
-    dim3 grid(pieces(op.channels, CHUNK), op.sums.parts > 0 ? op.sums.parts : op.parts,
-              slice->count);
+    dim3 grid(pieces(op.channels, CHUNK), op.parts, slice->count);
     if (convolution->stride == 1)
         launch<T, 1>(op, grid);
     else

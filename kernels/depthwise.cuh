@@ -123,7 +123,7 @@ struct units {
 /* Images are cut into rows only as far as all strips need it: a cut costs rows loaded twice. */
 static __device__ __forceinline__ struct units
 units_of(int images, int height, int width, int columns, int strips, int part, int parts) {
-    enum { LEAST_ROWS = 8 };
+    enum { LEAST_ROWS = 14 };
     struct units units = {};
     units.height = height;
     units.columns_of_a_strip = columns;
@@ -154,6 +154,15 @@ static inline int working_parts(int segments, int channels, int chunk, int room)
     if (room > 0 && parts > room)
         parts = room;
     return parts > 0 ? parts : 1;
+}
+
+/* The parts from `first` on get none. Once per segment: by the first block. */
+static __device__ __forceinline__ void no_pixels(const struct partial_sums &sums,
+                                                 const struct segment &segment, int first) {
+    if (blockIdx.x != 0 || blockIdx.y != 0)
+        return;
+    for (int part = first + (int)threadIdx.x; part < sums.parts; part += (int)blockDim.x)
+        *sums.count_at(segment, part) = 0.0f;
 }
 
 /* Prepared weights: [tap of the full kernel][channel lanes]. */

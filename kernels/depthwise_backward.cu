@@ -349,25 +349,31 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
     leave_sums(op, segment, place, slide, kept, shared);
 }
 
-/* MOST: the full kernel. Groups that keep less of it run the body of theirs. */
+/* On a multiprocessor: as many as have registers enough. */
+static constexpr int blocks_at_once(int most, int stride, size_t element) {
+    return most == 7 ? 2 : most == 3 && stride == 1 && element == 2 ? 4 : 3;
+}
+
+/* MOST: the largest kernel kept, 3 or 5. Those of 7 x 7 need so many registers that they are a
+ * launch of their own, which does nothing for other groups. */
 template <class T, int MOST, int S>
-__global__ void __launch_bounds__(THREADS, MOST == 3 && S == 1 ? 4 : 3)
+__global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, S, sizeof(T)))
     depthwise_backward(const struct backward op) {
     __shared__ float shared[(MOST * MOST + 3) * THREADS + THREADS / LANES];
     const struct segment segment = op.segments[blockIdx.z];
     int kept = op.output.kept[segment.group], kernel = op.kernels[segment.group];
-    if (kept == 0 || (int)blockIdx.y >= op.parts) {
-        if (op.gradient.sums.parts > 0 && blockIdx.x == 0 && threadIdx.x == 0)
-            *op.gradient.sums.count_at(segment, (int)blockIdx.y) = 0.0f;
+    if (MOST < 7)
+        no_pixels(op.gradient.sums, segment, kept == 0 ? 0 : op.parts);
+    if (kept == 0)
         return;
-    }
-    if constexpr (MOST >= 7)
-        if (kernel == 7)
-            return backward_part < T, 7, S, S == 1 ? 3 : 2 > (op, segment, kept, shared);
-    if constexpr (MOST >= 5)
-        if (kernel == 5)
-            return backward_part<T, 5, S, 4>(op, segment, kept, shared);
-    backward_part<T, 3, S, 4>(op, segment, kept, shared);
+    if ((kernel == 7) != (MOST == 7))
+        return;
+    if constexpr (MOST == 7)
+        backward_part<T, 7, S, 4>(op, segment, kept, shared);
+    else if (MOST == 5 && kernel == 5)
+        backward_part<T, MOST, S, 4>(op, segment, kept, shared);
+    else
+        backward_part<T, 3, S, 4>(op, segment, kept, shared);
 }
 
 enum { SUMMERS = 16 /* threads that share the partials of an element */ };
@@ -398,12 +404,12 @@ __global__ void __launch_bounds__(WARP *SUMMERS)
 }
 
 template <class T, int S> void launch(const struct backward &op, dim3 grid) {
-    if (op.kernel >= 7)
-        LAUNCH((depthwise_backward<T, 7, S>), grid, THREADS, 0, cuda_stream(), op);
-    else if (op.kernel == 5)
+    if (op.kernel >= 5)
         LAUNCH((depthwise_backward<T, 5, S>), grid, THREADS, 0, cuda_stream(), op);
     else
         LAUNCH((depthwise_backward<T, 3, S>), grid, THREADS, 0, cuda_stream(), op);
+    if (op.kernel == 7)
+        LAUNCH((depthwise_backward<T, 7, S>), grid, THREADS, 0, cuda_stream(), op);
 }
 
 static size_t partial_bytes(const struct convolution *convolution) { /* of one part */
@@ -438,8 +444,7 @@ enum status cuda_depthwise_backward(const struct convolution *convolution,
         int count = slice->count - first < room ? slice->count - first : room;
         op.segments = slice->device_segments + first;
         op.parts = working_parts(count, op.channels, CHUNK, op.gradient.sums.parts);
-        int parts = op.gradient.sums.parts > 0 ? op.gradient.sums.parts : op.parts;
-        dim3 grid(pieces(op.channels, CHUNK), parts, count);
+        dim3 grid(pieces(op.channels, CHUNK), op.parts, count);
         if (convolution->stride == 1)
             launch<T, 1>(op, grid);
         else

@@ -33,7 +33,9 @@ static __device__ __forceinline__ void load_lanes(float (&into)[LANES], const T 
 /* Two elements in one instruction; the lower half is the first. */
 static __device__ __forceinline__ unsigned pair_of(float first, float second) {
     __nv_bfloat162 two = __floats2bfloat162_rn(first, second);
-    return *reinterpret_cast<const unsigned *>(&two);
+    unsigned bits;
+    memcpy(&bits, &two, sizeof bits);
+    return bits;
 }
 static __device__ __forceinline__ float first_of(unsigned two) {
     return __uint_as_float(two << 16);

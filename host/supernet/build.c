@@ -111,13 +111,22 @@ static size_t offset_of(const struct pass *pass, int layer, enum parameter_part 
     return parameter ? parameter->offset : 0;
 }
 
-static int norm_parts(const struct pass *pass) {
+/* Fewer pixels than this are not worth a part of their own. */
+enum { PART_PIXELS = 64 };
+
+static int most_parts(const struct pass *pass) {
     int parts = pass->ops->blocks / pass->options.groups;
     return parts > 1 ? parts : 1;
 }
 
+static int norm_parts(const struct pass *pass, const struct tensor *z) {
+    size_t pixels = (size_t)pass->options.images * z->height * z->width / pass->options.groups;
+    int parts = most_parts(pass), wanted = (int)((pixels + PART_PIXELS - 1) / PART_PIXELS);
+    return wanted < parts ? wanted : parts;
+}
+
 static size_t partial_rows(const struct pass *pass) {
-    return (size_t)(pass->options.groups + pass->options.shards) * norm_parts(pass);
+    return (size_t)(pass->options.groups + pass->options.shards) * most_parts(pass);
 }
 
 /* Partial sums are consumed before the next batch-norm's are made: a device, which takes the whole
@@ -133,14 +142,15 @@ static void take_partials(struct build *build, struct batch_norm *norm) {
 }
 
 static struct batch_norm *add_norm(struct build *build, int layer, enum parameter_part part,
-                                   int channels) {
+                                   const struct tensor *z) {
     struct pass *pass = build->pass;
+    int channels = z->channels;
     struct batch_norm *norm = &pass->norms[pass->norm_count++];
     size_t domains = pass->options.shared_norm ? 1 : pass->options.groups;
     size_t stride = round_up(channels, CHANNEL_ALIGN);
     *norm = (struct batch_norm){.channels = channels,
                                 .stride = (int)stride,
-                                .parts = norm_parts(pass),
+                                .parts = norm_parts(pass, z),
                                 .epsilon = pass->options.epsilon,
                                 .weight_offset = offset_of(pass, layer, part, ROLE_NORM_WEIGHT),
                                 .bias_offset = offset_of(pass, layer, part, ROLE_NORM_BIAS)};
@@ -170,7 +180,7 @@ static struct step *add_convolution(struct build *build, enum step_kind kind, co
                              .weight_offset = weight->offset,
                              .bias_offset = offset_of(pass, layer, part, ROLE_BIAS)};
     if (has_norm)
-        step->convolution.norm = add_norm(build, layer, part, output.channels);
+        step->convolution.norm = add_norm(build, layer, part, &step->convolution.output);
     return step;
 }
 
@@ -454,6 +464,7 @@ static void build_batch(struct build *build) {
     pass->shard_status = take(build, options->shards, sizeof *pass->shard_status);
     pass->logit_rows = take_reals(build, images * pass->network->classes);
     pass->given_statistics = take_reals(build, pass->statistics.size);
+    pass->measured_statistics = take_reals(build, pass->statistics.size);
     pass->values = take_reals(build, pass->parameters.size);
     pass->gradient_stride = round_up((int)pass->parameters.size + READ_SLACK, CHANNEL_ALIGN);
     pass->gradients = options->backward && options->shards > 1

@@ -5,7 +5,6 @@
 #include "cuda_on_cpu.h"
 #include "fiber.h"
 
-#include <deque>
 #include <vector>
 
 namespace on_cpu {
@@ -21,7 +20,7 @@ struct late_copy {
 struct thread : place {
     on_cpu::state state;
     on_cpu::fiber fiber;
-    std::deque<std::vector<late_copy>> copies; /* groups; the last one has not ended */
+    std::vector<std::vector<late_copy>> copies; /* groups; the last one has not ended */
 
     /* Where it waits, with what, and what it gets. */
     meeting kind;

@@ -4,7 +4,7 @@
 
 namespace on_cpu {
 
-static std::deque<std::vector<late_copy>> &groups() {
+static std::vector<std::vector<late_copy>> &groups() {
     return static_cast<thread *>(current)->copies;
 }
 
@@ -22,7 +22,7 @@ void end_group_of_copies() {
 
 /* The last group is the one that has not ended. */
 void wait_for_copies(size_t pending) {
-    for (; groups().size() > pending + 1; groups().pop_front())
+    for (; groups().size() > pending + 1; groups().erase(groups().begin()))
         for (const late_copy &copy : groups().front())
             memcpy(copy.shared, copy.global, copy.size);
 }

@@ -61,17 +61,20 @@ static char *new_stack() {
 
 #ifdef CUDA_ON_CPU_RACES
 
-struct kept {
+enum { MOST_THREADS = 1024 };
+
+/* For good: nothing is freed that another thread has allocated. */
+static struct {
     void *races;
     char *stack;
-};
+} kept[2][MOST_THREADS];
 
 static void take_stack(fiber *fiber, unsigned index, int set) {
-    static std::vector<kept> sets[2];
-    while (sets[set].size() <= index)
-        sets[set].push_back({__tsan_create_fiber(0), new_stack()});
-    fiber->races = sets[set][index].races;
-    fiber->stack = sets[set][index].stack;
+    auto &mine = kept[set][index];
+    if (mine.stack == nullptr)
+        mine = {__tsan_create_fiber(0), new_stack()};
+    fiber->races = mine.races;
+    fiber->stack = mine.stack;
 }
 
 void fiber_release(fiber *fiber) {

@@ -61,10 +61,13 @@ static void begin_block(block *block, size_t index) {
         thread->lane = t % 32;
         thread->warp = t / 32;
     }
-    /* Shared memory begins with NaN, as floats and as bf16. Its own allocation for each block: the
-     * address sanitizer knows its end. */
-    block->shared = static_cast<char *>(aligned_alloc(16, block->launched->shared / 16 * 16 + 16));
-    memset(block->shared, 0xff, block->launched->shared);
+    /* Shared memory begins with NaN, as floats and as bf16. An allocation of exactly its size for
+     * each block: the address sanitizer sees who leaves it. */
+    size_t shared = block->launched->shared;
+    block->shared = static_cast<char *>(malloc(shared > 0 ? shared : 1));
+    if (block->shared == nullptr)
+        give_up("no memory for shared memory");
+    memset(block->shared, 0xff, shared);
     current_block = {(unsigned)(index % grid.x), (unsigned)(index / grid.x % grid.y),
                      (unsigned)(index / grid.x / grid.y)};
     block_size = size;
@@ -72,6 +75,7 @@ static void begin_block(block *block, size_t index) {
 }
 
 static void end_block(block *block) {
+    races_acquire(block->ends);
     free(block->shared);
 }
 
