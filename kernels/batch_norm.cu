@@ -1,20 +1,25 @@
 /* Batch-norm's rows from what the parts of the segments have left behind.
  *
- * A block has 32 channels (lanes, while parts are read) and all domains. A team of warps shares a
- * domain's parts; as many teams as fit work on as many domains at once. For the sums over a team
- * the block turns by a quarter: warp w takes channel w, its lanes the warps' results. Merging
- * follows a fixed tree. The launch is as long as its chain of dependent loads: segments go to
- * shared memory first, and many parts are under way at once. */
+ * A block has eight channels, as many as memory hands out at once, and all domains. A team of rows
+ * (of threads, one per channel) shares a domain's parts; as many teams as fit work on as many
+ * domains at once. For the sums over a team the block turns by a quarter: warp w takes channel w,
+ * its lanes the rows' results. Merging follows a fixed tree. The launch is as long as its chain of
+ * dependent loads: segments go to shared memory first, and many parts are under way at once. */
 #include "cuda_ops.h"
 
-enum { WARPS = 32 /* of a block */, UNDER_WAY = 8 /* parts of a thread */ };
+enum {
+    CHANNELS = 8,
+    ROWS = WARP,
+    THREADS = CHANNELS * ROWS,
+    UNDER_WAY = 16 /* parts of a thread */
+};
 
 struct merging {
     struct batch_norm norm;
     const int *kept; /* of z */
     const struct segment *segments;
     int count;
-    int team; /* warps to a domain, a power of two */
+    int team; /* rows to a domain, a power of two */
     float *gradient;
 };
 
@@ -25,7 +30,7 @@ struct known_segment {
 
 static __device__ __forceinline__ void know_segments(struct known_segment *known,
                                                      const struct merging &merge) {
-    for (int i = (int)(threadIdx.y * WARP + threadIdx.x); i < merge.count; i += WARPS * WARP) {
+    for (int i = (int)(threadIdx.y * CHANNELS + threadIdx.x); i < merge.count; i += THREADS) {
         struct segment segment = merge.segments[i];
         known[i].group = segment.group;
         known[i].index = segment.index;
@@ -79,34 +84,34 @@ part_of(const struct merging &merge, const struct known_segment *known, int inde
 
 /* Sets of values by their mean and squares about it (Chan, Golub, LeVeque 1979). */
 struct moments {
-    float count, mean, squares;
+    float value[3]; /* count, mean, squares */
 
     __device__ __forceinline__ void merge(const struct moments &other) {
-        float total = count + other.count;
-        if (other.count == 0)
+        float count = value[0], total = count + other.value[0];
+        if (other.value[0] == 0)
             return;
-        float share = other.count / total, away = other.mean - mean;
-        mean += away * share;
-        squares += other.squares + away * away * count * share;
-        count = total;
+        float share = other.value[0] / total, away = other.value[1] - value[1];
+        value[0] = total;
+        value[1] += away * share;
+        value[2] += other.value[2] + away * away * count * share;
     }
 };
 
-/* Sums of dy and dy (z - mean). */
 struct sums {
-    float count, dy, dy_z;
+    float value[3]; /* count, sum of dy, sum of dy (z - mean) */
 
     __device__ __forceinline__ void merge(const struct sums &other) {
-        count += other.count, dy += other.dy, dy_z += other.dy_z;
+        for (int i = 0; i < 3; i++)
+            value[i] += other.value[i];
     }
 };
 
-/* A thread's parts of a domain, merged in order. Both structs are three floats. */
+/* A thread's parts of a domain, merged in order. */
 template <class Sums>
 static __device__ __forceinline__ Sums merge_parts(const struct merging &merge,
                                                    const struct known_segment *known,
                                                    const struct domain &domain, int channel) {
-    Sums all = {0, 0, 0};
+    Sums all = {{0, 0, 0}};
     int member = (int)threadIdx.y % merge.team;
     int parts = channel < merge.norm.channels ? domain.count * merge.norm.parts : 0;
     for (int first = member; first < parts; first += UNDER_WAY * merge.team) {
@@ -120,40 +125,46 @@ static __device__ __forceinline__ Sums merge_parts(const struct merging &merge,
         }
 #pragma unroll
         for (int i = 0; i < UNDER_WAY; i++) {
-            Sums sums = {part[i].pixels, part[i].first, part[i].second};
+            Sums sums = {{part[i].pixels, part[i].first, part[i].second}};
             all.merge(sums);
         }
     }
     return all;
 }
 
-/* The block's results, [warp][channel]; one column of padding keeps both directions off the same
+/* The block's results, [row][channel]; one column of padding keeps both directions off the same
  * banks. */
 struct turning {
-    float at[3][WARPS][WARP + 1];
+    float at[3][ROWS][CHANNELS + 1];
 };
 
-/* Every thread brings the sums of (its warp, its lane's channel) and leaves with the merged sums of
- * (its lane's team, its warp's channel): valid in the first lane of each team. */
+/* Where a thread stands once the block has turned: a channel per warp, a row per lane. */
+struct turned {
+    int channel, row;
+};
+
+static __device__ __forceinline__ struct turned turned_thread() {
+    int thread = (int)(threadIdx.y * CHANNELS + threadIdx.x);
+    return {thread / WARP, thread % WARP};
+}
+
+/* Every thread brings the sums of (its row, its channel) and leaves with the merged sums of the
+ * team of its turned row, for its turned channel: valid in the first row of each team. */
 template <class Sums>
 static __device__ __forceinline__ Sums merge_team(struct turning &room, int team, Sums mine) {
-    int warp = (int)threadIdx.y, lane = (int)threadIdx.x;
+    struct turned turned = turned_thread();
     __syncthreads();
-    const float *values = reinterpret_cast<const float *>(&mine);
     for (int i = 0; i < 3; i++)
-        room.at[i][warp][lane] = values[i];
+        room.at[i][threadIdx.y][threadIdx.x] = mine.value[i];
     __syncthreads();
-    float turned[3];
+    Sums all;
     for (int i = 0; i < 3; i++)
-        turned[i] = room.at[i][lane][warp];
-    Sums all = {turned[0], turned[1], turned[2]};
+        all.value[i] = room.at[i][turned.row][turned.channel];
     for (int step = 1; step < team; step *= 2) {
-        float other[3];
-        const float *own = reinterpret_cast<const float *>(&all);
+        Sums other;
         for (int i = 0; i < 3; i++)
-            other[i] = __shfl_xor_sync(0xffffffffu, own[i], step);
-        Sums theirs = {other[0], other[1], other[2]};
-        all.merge(theirs);
+            other.value[i] = __shfl_xor_sync(0xffffffffu, all.value[i], step);
+        all.merge(other);
     }
     return all;
 }
@@ -166,27 +177,28 @@ static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, 
 }
 
 /* A channel that nobody keeps gets a row of zeros. */
-static __global__ void __launch_bounds__(WARPS *WARP, 1)
-    forward_kernel(const struct merging merge) {
+static __global__ void __launch_bounds__(THREADS) forward_kernel(const struct merging merge) {
     __shared__ struct turning room;
     DYNAMIC_SHARED(struct known_segment, known);
     const struct batch_norm &norm = merge.norm;
     know_segments(known, merge);
-    int first_channel = (int)blockIdx.x * WARP, teams = WARPS / merge.team;
-    int channel = first_channel + (int)threadIdx.x, turned = first_channel + (int)threadIdx.y;
+    struct turned turned = turned_thread();
+    int first_channel = (int)blockIdx.x * CHANNELS, teams = ROWS / merge.team;
+    int channel = first_channel + (int)threadIdx.x, c = first_channel + turned.channel;
     for (int start = 0; start < merge.count; start += teams) {
         struct domain domain = domain_at(merge, known, start + (int)threadIdx.y / merge.team);
         struct moments all = merge_team(room, merge.team,
                                         merge_parts<struct moments>(merge, known, domain, channel));
-        domain = domain_at(merge, known, start + (int)threadIdx.x / merge.team);
-        if (threadIdx.x % merge.team != 0 || domain.count == 0 || turned >= norm.channels)
+        domain = domain_at(merge, known, start + turned.row / merge.team);
+        if (turned.row % merge.team != 0 || domain.count == 0 || c >= norm.channels)
             continue;
-        float variance = all.count > 0 ? all.squares / all.count : 0;
-        size_t at = domain.row + turned;
-        norm.mean[at] = all.mean;
+        float count = all.value[0], mean = all.value[1];
+        float variance = count > 0 ? all.value[2] / count : 0;
+        size_t at = domain.row + c;
+        norm.mean[at] = mean;
         norm.variance[at] = variance;
-        if (all.count > 0)
-            set_scale(norm, domain.row, turned, all.mean, variance);
+        if (count > 0)
+            set_scale(norm, domain.row, c, mean, variance);
         else
             norm.scale[at] = norm.shift[at] = 0;
     }
@@ -203,46 +215,47 @@ static __global__ void given_kernel(const struct batch_norm norm) {
  * Returns sum dy zhat: the weight's gradient. */
 static __device__ __forceinline__ float set_gradient(const struct batch_norm &norm, size_t at,
                                                      int c, const struct sums &sums) {
+    float count = sums.value[0], dy = sums.value[1];
     float inverse = 1 / sqrtf(norm.variance[at] + norm.epsilon);
-    float scale = norm.weight[c] * inverse, dy_zhat = sums.dy_z * inverse;
-    float grad_z = -scale * inverse * dy_zhat / sums.count;
+    float scale = norm.weight[c] * inverse, dy_zhat = sums.value[2] * inverse;
+    float grad_z = -scale * inverse * dy_zhat / count;
     norm.grad_y[at] = scale;
     norm.grad_z[at] = grad_z;
-    norm.grad_one[at] = -scale * sums.dy / sums.count - grad_z * norm.mean[at];
+    norm.grad_one[at] = -scale * dy / count - grad_z * norm.mean[at];
     return dy_zhat;
 }
 
-static __global__ void __launch_bounds__(WARPS *WARP, 1)
-    backward_kernel(const struct merging merge) {
+static __global__ void __launch_bounds__(THREADS) backward_kernel(const struct merging merge) {
     __shared__ struct turning room;
     DYNAMIC_SHARED(struct known_segment, known);
     const struct batch_norm &norm = merge.norm;
     know_segments(known, merge);
-    int first_channel = (int)blockIdx.x * WARP, teams = WARPS / merge.team;
-    int channel = first_channel + (int)threadIdx.x, turned = first_channel + (int)threadIdx.y;
-    float weight = 0, bias = 0; /* over the domains, in the first lane of the warp */
+    struct turned turned = turned_thread();
+    int first_channel = (int)blockIdx.x * CHANNELS, teams = ROWS / merge.team;
+    int channel = first_channel + (int)threadIdx.x, c = first_channel + turned.channel;
+    float weight = 0, bias = 0; /* over the domains, in the first row */
     for (int start = 0; start < merge.count; start += teams) {
         struct domain domain = domain_at(merge, known, start + (int)threadIdx.y / merge.team);
         struct sums all =
             merge_team(room, merge.team, merge_parts<struct sums>(merge, known, domain, channel));
-        domain = domain_at(merge, known, start + (int)threadIdx.x / merge.team);
+        domain = domain_at(merge, known, start + turned.row / merge.team);
         float dy_zhat = 0, dy = 0;
-        if (threadIdx.x % merge.team == 0 && domain.count > 0 && turned < norm.channels) {
-            size_t at = domain.row + turned;
-            if (all.count > 0)
-                dy_zhat = set_gradient(norm, at, turned, all), dy = all.dy;
+        if (turned.row % merge.team == 0 && domain.count > 0 && c < norm.channels) {
+            size_t at = domain.row + c;
+            if (all.value[0] > 0)
+                dy_zhat = set_gradient(norm, at, c, all), dy = all.value[1];
             else
                 norm.grad_y[at] = norm.grad_z[at] = norm.grad_one[at] = 0;
         }
-        for (int step = merge.team; step < WARP; step *= 2) {
+        for (int step = merge.team; step < ROWS; step *= 2) {
             dy_zhat += __shfl_xor_sync(0xffffffffu, dy_zhat, step);
             dy += __shfl_xor_sync(0xffffffffu, dy, step);
         }
         weight += dy_zhat, bias += dy;
     }
-    if (threadIdx.x == 0 && turned < norm.channels) {
-        merge.gradient[norm.weight_offset + turned] += weight;
-        merge.gradient[norm.bias_offset + turned] += bias;
+    if (turned.row == 0 && c < norm.channels) {
+        merge.gradient[norm.weight_offset + c] += weight;
+        merge.gradient[norm.bias_offset + c] += bias;
     }
 }
 
@@ -252,27 +265,26 @@ static struct merging merging_of(const struct batch_norm *norm, const struct ten
     merge.norm = *norm, merge.kept = z->kept;
     merge.segments = slice->device_segments, merge.count = slice->count;
     merge.gradient = slice->gradient;
-    merge.team = WARPS;
-    while (norm->mode == NORM_PER_GROUP && merge.team > 1 && merge.team * slice->count > WARPS)
+    merge.team = ROWS;
+    while (norm->mode == NORM_PER_GROUP && merge.team > 1 && merge.team * slice->count > ROWS)
         merge.team /= 2;
     return merge;
 }
 
 enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                     const struct slice *slice) {
-    enum { THREADS = 128 };
     if (norm->mode == NORM_FIXED) {
         LAUNCH(given_kernel, pieces(norm->channels, THREADS), THREADS, 0, cuda_stream(), *norm);
         return cuda_launched("batch_norm_given");
     }
-    LAUNCH(forward_kernel, pieces(norm->channels, WARP), dim3(WARP, WARPS),
+    LAUNCH(forward_kernel, pieces(norm->channels, CHANNELS), dim3(CHANNELS, ROWS),
            slice->count * sizeof(struct known_segment), cuda_stream(), merging_of(norm, z, slice));
     return cuda_launched("batch_norm_forward");
 }
 
 enum status cuda_batch_norm_backward(const struct batch_norm *norm, const struct tensor *z,
                                      const struct slice *slice) {
-    LAUNCH(backward_kernel, pieces(norm->channels, WARP), dim3(WARP, WARPS),
+    LAUNCH(backward_kernel, pieces(norm->channels, CHANNELS), dim3(CHANNELS, ROWS),
            slice->count * sizeof(struct known_segment), cuda_stream(), merging_of(norm, z, slice));
     return cuda_launched("batch_norm_backward");
 }
