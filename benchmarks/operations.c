@@ -374,9 +374,8 @@ static enum status read_arguments(struct bench *bench, int argc, char **argv) {
                     "groups divide the batch; at most %d sets, each called at least once; at most "
                     "%d repetitions",
                     MOST_SETS, MOST_REPETITIONS);
-    if (bench->backend)
-        return backend_load(bench->backend, bench->precision, &bench->ops);
-    return backend_choose(bench->device, bench->precision, &bench->ops, reason);
+    return backend_choose(bench->device, bench->backend ? bench->backend : "", bench->precision,
+                          &bench->ops, reason);
 }
 
 static enum status run(int argc, char **argv) {
