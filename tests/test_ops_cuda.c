@@ -1,6 +1,9 @@
-/* The CUDA backend's operations on the case list:  test_ops_cuda PLUGIN fp32|bf16  where PLUGIN is
- * the library for a card, or the same sources executed on the CPU. (A device
- * works on one slice: how a batch is cut into slices may change the last bit of a gradient.) */
+/* The CUDA backend's operations on the case list:
+ *
+ *   test_ops_cuda PLUGIN fp32|bf16
+ *
+ * where PLUGIN is the library for a card, or the same sources executed on the CPU. (A device works
+ * on one slice: how a batch is cut into slices may change the last bit of a gradient.) */
 #include "supernet/backend.h"
 #include "support_ops.h"
 
