@@ -69,8 +69,11 @@ load_pooled(float (&into)[LANES], const struct combining &combine, const T *at, 
     FOR_LANES(into[lane] *= share)
 }
 
-template <class T, bool POOL>
-static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
+/* What is added: nothing (wherever there is no shortcut), x or the mean of its pixels. */
+enum shortcut { SHORTCUT_NONE, SHORTCUT_SAME, SHORTCUT_POOL };
+
+template <class T, enum shortcut SHORTCUT>
+static __global__ void __launch_bounds__(PIXEL_THREADS, SHORTCUT == SHORTCUT_POOL ? 3 : 4)
     forward_kernel(const struct combining combine) {
     struct segment segment = combine.segments[blockIdx.z];
     struct pixel_share share = pixel_share_of(tensor_kept(&combine.output, &segment));
@@ -81,7 +84,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
     int begin = piece_begin(pixels, (int)blockIdx.y, (int)gridDim.y);
     int end = piece_begin(pixels, (int)blockIdx.y + 1, (int)gridDim.y);
     struct cut cut = cut_of(combine, segment);
-    unsigned from_z = lanes_below(cut.filters, channel), from_x = lanes_of_shortcut(cut, channel);
+    unsigned from_z = lanes_below(cut.filters, channel);
+    unsigned from_x = SHORTCUT == SHORTCUT_NONE ? 0 : lanes_of_shortcut(cut, channel);
     struct norm_lanes norm = {};
     if (from_z)
         norm = norm_lanes_of(combine.main.norm, segment, channel);
@@ -91,29 +95,35 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
     const T *z_at = segment_data<T>(combine.main.z, segment) + channel;
     const T *x_at = from_x ? segment_data<T>(combine.shortcut, segment) + channel : NULL;
 
-    for (int first = begin + share.row; first < end; first += FLIGHT<T> * share.rows) {
-        struct packed<T> packed_z[FLIGHT<T>] = {}, packed_x[FLIGHT<T>] = {};
+    /* One tensor only: twice as many of its pixels. */
+    constexpr int TURNS = SHORTCUT == SHORTCUT_NONE ? 2 * FLIGHT<T> : FLIGHT<T>;
+    for (int first = begin + share.row; first < end; first += TURNS * share.rows) {
+        struct packed<T> packed_z[TURNS] = {}, packed_x[TURNS] = {};
 #pragma unroll
-        for (int i = 0; i < FLIGHT<T>; i++) {
+        for (int i = 0; i < TURNS; i++) {
             int pixel = first + i * share.rows;
             if (from_z && pixel < end)
                 load_packed(packed_z[i], z_at + (size_t)pixel * ld_z);
-            if (!POOL && from_x && pixel < end)
+            if (SHORTCUT == SHORTCUT_SAME && from_x && pixel < end)
                 load_packed(packed_x[i], x_at + (size_t)pixel * ld_x);
         }
 #pragma unroll
-        for (int i = 0; i < FLIGHT<T>; i++) {
+        for (int i = 0; i < TURNS; i++) {
             int pixel = first + i * share.rows;
             if (pixel >= end)
                 break;
-            float y[LANES], x[LANES];
+            float y[LANES];
             unpack(y, packed_z[i]);
-            unpack(x, packed_x[i]);
-            if (POOL && from_x)
-                load_pooled(x, combine, x_at, ld_x, pixel);
             activate8(combine.main.activation, norm, y);
-            FOR_LANES(y[lane] = (has_lane(from_z, lane) ? y[lane] : 0.0f) +
-                                (has_lane(from_x, lane) ? x[lane] : 0.0f))
+            if (from_z != ALL_LANES)
+                FOR_LANES(y[lane] = has_lane(from_z, lane) ? y[lane] : 0.0f)
+            if (SHORTCUT != SHORTCUT_NONE && from_x) {
+                float x[LANES];
+                unpack(x, packed_x[i]);
+                if (SHORTCUT == SHORTCUT_POOL)
+                    load_pooled(x, combine, x_at, ld_x, pixel);
+                FOR_LANES(y[lane] += has_lane(from_x, lane) ? x[lane] : 0.0f)
+            }
             store8(y_at + (size_t)pixel * ld, y);
         }
     }
@@ -144,7 +154,7 @@ static __device__ __forceinline__ void store_shortcut(const struct combining &co
 /* What backward does with the lanes of a thread's vector. */
 struct backward_lanes {
     unsigned main;                       /* of z: through the activation and into the sums */
-    unsigned used, shortcut;             /* x was used; x exists */
+    unsigned used;                       /* x was used */
     unsigned write_main, write_shortcut; /* of the gradients */
 };
 
@@ -163,9 +173,8 @@ backward_lanes_of(const struct combining &combine, const struct segment &segment
             combine.in_place ? ALL_LANES : writable_lanes(main, segment, cut.filters, channel);
     if (combine.shortcut_gradient.tensor.data == NULL)
         return lanes;
-    lanes.shortcut = lanes_below(cut.inputs, channel);
     lanes.used = lanes_of_shortcut(cut, channel);
-    if (lanes.shortcut != 0)
+    if (lanes_below(cut.inputs, channel) != 0)
         lanes.write_shortcut =
             writable_lanes(combine.shortcut_gradient.tensor, segment, cut.inputs, channel);
     return lanes;
@@ -197,7 +206,7 @@ backward_pixel(const struct combining &combine, const struct norm_room &room, in
                const struct packed<T> &packed_z, struct lane_sums<2> &sums) {
     float dy[LANES], z[LANES];
     unpack(dy, packed_dy);
-    if (lanes.shortcut)
+    if (lanes.write_shortcut)
         store_shortcut<T, POOL>(combine, shortcut.at, shortcut.ld, pixel, lanes.used,
                                 lanes.write_shortcut, dy);
     if (lanes.main == 0)
@@ -213,6 +222,11 @@ backward_pixel(const struct combining &combine, const struct norm_room &room, in
         sum_gradient(sums, room, vector, z, dy);
 }
 
+static __device__ __forceinline__ int channels_of_backward(const struct combining &combine,
+                                                           const struct cut &cut) {
+    return combine.shortcut_gradient.tensor.data ? max(cut.filters, cut.inputs) : cut.filters;
+}
+
 /* THROUGH: main has an activation. */
 template <class T, bool POOL, bool THROUGH>
 static __global__ void __launch_bounds__(PIXEL_THREADS, POOL ? 2 : 3)
@@ -223,12 +237,10 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, POOL ? 2 : 3)
     struct cut cut = cut_of(combine, segment);
     const struct partial_sums &into = combine.main_gradient.sums;
     int pixels = segment.images * combine.output.height * combine.output.width;
-    int begin = piece_begin(pixels, (int)blockIdx.y, (int)gridDim.y);
-    int end = piece_begin(pixels, (int)blockIdx.y + 1, (int)gridDim.y);
-    leave_count(into, segment, cut.filters > 0 ? end - begin : 0);
-    int inputs = combine.shortcut_gradient.tensor.data ? cut.inputs : 0;
-    struct pixel_share share = pixel_share_of(max(cut.filters, inputs));
-    if (begin == end || share.vectors == 0)
+    struct stretch part = stretch_of(pixels, channels_of_backward(combine, cut));
+    leave_count(into, segment, cut.filters > 0 ? part.end - part.begin : 0);
+    struct pixel_share share = pixel_share_of(channels_of_backward(combine, cut));
+    if (part.begin == part.end || share.vectors == 0)
         return;
 
     struct backward_lanes lanes = backward_lanes_of<THROUGH>(combine, segment, cut, share.channel);
@@ -244,8 +256,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, POOL ? 2 : 3)
     /* Where a pixel alone takes many registers, one at a time; and one body for all, not unrolled.
      */
     constexpr int TURNS = POOL || THROUGH ? 1 : FLIGHT<T>;
-    int last = share.row < share.rows ? end : begin;
-    for (int first = begin + share.row; first < last; first += TURNS * share.rows) {
+    int last = share.row < share.rows ? part.end : part.begin;
+    for (int first = part.begin + share.row; first < last; first += TURNS * share.rows) {
         struct packed<T> packed_dy[TURNS] = {}, packed_z[TURNS] = {};
 #pragma unroll
         for (int i = 0; i < TURNS; i++) {
@@ -265,8 +277,11 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, POOL ? 2 : 3)
                 packed_dy[next - 1] = packed_dy[next], packed_z[next - 1] = packed_z[next];
         }
     }
-    if (into.parts > 0)
-        leave_sums(room, share, sums, into, combine.segments, combine.main.z);
+    if (into.parts > 0) {
+        struct segment again = combine.segments[blockIdx.z];
+        share = pixel_share_of(channels_of_backward(combine, cut_of(combine, again)));
+        leave_sums(room, share, sums, into, again, combine.main.z);
+    }
 }
 
 static struct combining combining_of(const struct combine *combine, const struct slice *slice) {
@@ -288,10 +303,12 @@ enum status cuda_combine_forward(const struct combine *combine, const struct sli
     int chunks = channel_chunks(output->channels);
     int parts = pixel_parts(slice, chunks, output->height * output->width);
     dim3 grid(chunks, parts, slice->count);
-    if (all.shortcut.data != NULL && combine->pool)
-        LAUNCH((forward_kernel<T, true>), grid, PIXEL_THREADS, 0, cuda_stream(), all);
+    if (all.shortcut.data == NULL)
+        LAUNCH((forward_kernel<T, SHORTCUT_NONE>), grid, PIXEL_THREADS, 0, cuda_stream(), all);
+    else if (combine->pool)
+        LAUNCH((forward_kernel<T, SHORTCUT_POOL>), grid, PIXEL_THREADS, 0, cuda_stream(), all);
     else
-        LAUNCH((forward_kernel<T, false>), grid, PIXEL_THREADS, 0, cuda_stream(), all);
+        LAUNCH((forward_kernel<T, SHORTCUT_SAME>), grid, PIXEL_THREADS, 0, cuda_stream(), all);
     return cuda_launched("combine_forward");
 }
 
@@ -316,7 +333,7 @@ enum status cuda_combine_backward(const struct combine *combine, const struct sl
         channels = all.shortcut.channels;
     int chunks = channel_chunks(channels), parts = all.main_gradient.sums.parts;
     if (parts == 0)
-        parts = pixel_parts(slice, chunks, dy->height * dy->width);
+        parts = pixel_parts(slice, 1, dy->height * dy->width);
     dim3 grid(chunks, parts, slice->count);
     if (all.shortcut.data != NULL && combine->pool)
         launch_backward<T, true>(all, grid);

@@ -20,6 +20,7 @@
 
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
+#include <string.h>
 
 /* The CPU execution of CUDA (tests/) compiles these sources with a C++ compiler, which knows
  * neither <<<>>> nor extern __shared__. */
@@ -88,9 +89,10 @@ static __device__ __forceinline__ void store8(float *to, const float (&from)[LAN
     at[1] = make_float4(from[4], from[5], from[6], from[7]);
 }
 static __device__ __forceinline__ unsigned pack_bf16(float low, float high) {
-    unsigned short a = __bfloat16_as_ushort(__float2bfloat16_rn(low));
-    unsigned short b = __bfloat16_as_ushort(__float2bfloat16_rn(high));
-    return (unsigned)a | (unsigned)b << 16;
+    __nv_bfloat162 pair = __floats2bfloat162_rn(low, high); /* one instruction */
+    unsigned bits;
+    memcpy(&bits, &pair, sizeof bits);
+    return bits;
 }
 static __device__ __forceinline__ void store8(bf16 *to, const float (&from)[LANES]) {
     *reinterpret_cast<uint4 *>(to) =
@@ -172,8 +174,7 @@ struct partial_sums {
     float *count; /* [segment][part] */
     int stride, parts;
 
-    __device__ __forceinline__ float *at(const struct segment &segment, int part,
-                                         int which) const {
+    __device__ __forceinline__ float *at(const struct segment &segment, int part, int which) const {
         return sums + (((size_t)segment.index * parts + part) * 2 + which) * stride;
     }
     __device__ __forceinline__ float *count_at(const struct segment &segment, int part) const {

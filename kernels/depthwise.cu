@@ -28,16 +28,24 @@ template <int C> struct moments {
     float origin[C], first[C], second[C];
     int count;
 
-    __device__ __forceinline__ void add(const float (&value)[C]) {
+    template <int P> __device__ __forceinline__ void add(const float (&values)[P][C], int columns) {
+        if (count == 0) {
 #pragma unroll
-        for (int c = 0; c < C; c++) {
-            if (count == 0)
-                origin[c] = value[c];
-            float deviation = value[c] - origin[c];
-            first[c] += deviation;
-            second[c] += deviation * deviation;
+            for (int c = 0; c < C; c++)
+                origin[c] = values[0][c];
         }
-        count++;
+#pragma unroll
+        for (int p = 0; p < P; p++) {
+            if (p > 0 && p >= columns)
+                continue;
+#pragma unroll
+            for (int c = 0; c < C; c++) {
+                float deviation = values[p][c] - origin[c];
+                first[c] += deviation;
+                second[c] = fmaf(deviation, deviation, second[c]);
+            }
+        }
+        count += columns;
     }
 };
 
@@ -53,21 +61,20 @@ template <class T, int K, int S, int C, int P> struct slide {
     int lane;            /* the thread's first channel there */
     float tap[SHARED_TAPS ? 1 : K * K][C];
     float scale[C], shift[C], bias[C];
-    int ld, ld_out, height, columns; /* of the input */
+    unsigned step, step_out; /* bytes of a pixel */
+    int height, columns;     /* of the input */
 
     float made[SLOTS][P][C];
     word raw[COLUMNS];
     struct moments<C> moments;
 
     __device__ __forceinline__ void load(const T *image, int row, int left) {
-        if (row < 0 || row >= height)
-            return;
-        int step = anew(ld);
-        const T *at = image + (ptrdiff_t)(row * columns + left) * step;
+        unsigned pixel = anew((int)step);
+        const T *from = along(image, nearest(row, height), pixel * columns);
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
-            if ((unsigned)(left + n) < (unsigned)columns)
-                raw[n] = *reinterpret_cast<const word *>(at + n * step);
+            raw[n] =
+                *reinterpret_cast<const word *>(along(from, nearest(left + n, columns), pixel));
     }
 
     __device__ __forceinline__ void seen(float (&x)[COLUMNS][C], int left) const {
@@ -79,6 +86,8 @@ template <class T, int K, int S, int C, int P> struct slide {
                 x[n][c] = fmaf(scale[c], x[n][c], shift[c]);
         }
         activate_all(op->input.activation, x);
+        if (left >= 0 && left + COLUMNS <= columns)
+            return;
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
             if ((unsigned)(left + n) >= (unsigned)columns) {
@@ -102,7 +111,7 @@ template <class T, int K, int S, int C, int P> struct slide {
             for (int p = 0; p < P; p++)
 #pragma unroll
                 for (int c = 0; c < C; c++)
-                    made[q][p][c] = q + 1 < SLOTS ? made[q + 1][p][c] : 0.0f;
+                    made[q][p][c] = q + 1 < SLOTS ? made[q + 1][p][c] : bias[c];
     }
 
     /* The j-th of the S input rows that a step brings. */
@@ -139,28 +148,34 @@ template <class T, int K, int S, int C, int P> struct slide {
     }
 
     __device__ __forceinline__ void store(T *row, int left) {
-        bool wants_moments = op->sums.parts > 0;
-        int step = anew(ld_out);
+        unsigned pixel = anew((int)step_out);
+        int exist = min(P, op->output.width - left);
+        word narrowed[P];
 #pragma unroll
-        for (int p = 0; p < P; p++) {
-            if (left + p >= op->output.width)
-                continue;
-            float value[C];
+        for (int p = 0; p < P; p++)
+            narrow(&narrowed[p], made[0][p]);
+        if (exist == P) {
 #pragma unroll
-            for (int c = 0; c < C; c++)
-                value[c] = made[0][p][c] + bias[c];
-            word narrowed;
-            narrow(&narrowed, value);
-            *reinterpret_cast<word *>(row + p * step) = narrowed;
-            widen(value, narrowed);
-            if (wants_moments)
-                moments.add(value);
+            for (int p = 0; p < P; p++)
+                *reinterpret_cast<word *>(along(row, p, pixel)) = narrowed[p];
+        } else {
+#pragma unroll
+            for (int p = 0; p < P; p++)
+                if (p < exist)
+                    *reinterpret_cast<word *>(along(row, p, pixel)) = narrowed[p];
         }
+        if (op->sums.parts == 0)
+            return;
+#pragma unroll
+        for (int p = 0; p < P; p++)
+            widen(made[0][p], narrowed[p]);
+        moments.add(made[0], exist);
     }
 
     __device__ __forceinline__ void unit(const struct unit &unit, const T *input, T *output) {
-        const T *image = input + (size_t)unit.image * height * columns * ld;
-        T *to = output + (size_t)unit.image * op->output.height * op->output.width * ld_out;
+        int columns_out = op->output.width;
+        const T *image = along(input, (unsigned)(unit.image * height), step * columns);
+        T *to = along(output, (unsigned)(unit.image * op->output.height), step_out * columns_out);
         int left = S * unit.left - K / 2;
 #pragma unroll
         for (int q = 0; q < SLOTS; q++)
@@ -168,7 +183,7 @@ template <class T, int K, int S, int C, int P> struct slide {
             for (int p = 0; p < P; p++)
 #pragma unroll
                 for (int c = 0; c < C; c++)
-                    made[q][p][c] = 0.0f;
+                    made[q][p][c] = bias[c];
         int at = S * (unit.top - SLOTS + 1) - K / 2 + K - S;
         load(image, at, left);
 #pragma unroll 1
@@ -177,7 +192,7 @@ template <class T, int K, int S, int C, int P> struct slide {
             if constexpr (S == 2)
                 row<1>(image, at + 1, left);
             if (y >= unit.top)
-                store(to + (ptrdiff_t)(y * op->output.width + unit.left) * ld_out, unit.left);
+                store(along(to, (unsigned)(y * columns_out + unit.left), step_out), unit.left);
         }
     }
 
@@ -207,10 +222,8 @@ template <class T, int K, int S, int C, int P> struct slide {
                                  : op->prepared[(size_t)full * weight_ld(op->channels) + first + c];
             }
         }
-#pragma unroll
-        for (int n = 0; n < COLUMNS; n++)
-            raw[n] = word{};
-        ld = tensor_ld(&op->input.z, &segment), ld_out = tensor_ld(&op->output, &segment);
+        step = tensor_ld(&op->input.z, &segment) * (unsigned)sizeof(T);
+        step_out = tensor_ld(&op->output, &segment) * (unsigned)sizeof(T);
         height = op->input.z.height, columns = op->input.z.width;
     }
 };
@@ -271,7 +284,7 @@ __device__ void forward_part(const struct forward &op, const struct segment &seg
     }
     slide.begin(&op, segment, place, shared, kept);
     struct units units = units_of(segment.images, op.output.height, op.output.width, P,
-                                  place.strips, (int)blockIdx.y, op.parts);
+                                  place.strips, (int)blockIdx.y, op.parts, slide.SLOTS - 1);
     int first = place.first + place.lane * C;
     if (place.strip < place.strips && first < kept) {
         const T *input = segment_data<T>(op.input.z, segment) + first;

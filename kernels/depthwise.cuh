@@ -48,6 +48,30 @@ static __device__ __forceinline__ int anew(int value) {
     return value;
 }
 
+/* Element `index` of what stands `step` bytes apart: one instruction. */
+template <class T>
+static __device__ __forceinline__ T *along(T *from, unsigned index, unsigned step) {
+    return (T *)((char *)from + (unsigned long long)index * step);
+}
+template <class T>
+static __device__ __forceinline__ const T *along(const T *from, unsigned index, unsigned step) {
+    return (const T *)((const char *)from + (unsigned long long)index * step);
+}
+
+/* The nearest place that exists: what is loaded there in vain costs less than not loading it. */
+static __device__ __forceinline__ unsigned nearest(int at, int end) {
+    return (unsigned)max(min(at, end - 1), 0);
+}
+
+/* Fewer instructions than activate() makes of it: a factor that saturates at 0 and 1. */
+template <enum activation KIND> static __device__ __forceinline__ float activated(float y) {
+    if (KIND == ACTIVATION_HARD_SWISH)
+        return y * __saturatef(fmaf(y, 1.0f / 6.0f, 0.5f));
+    if (KIND == ACTIVATION_HARD_SIGMOID)
+        return __saturatef(fmaf(y, 1.0f / 6.0f, 0.5f));
+    return activate(KIND, y);
+}
+
 /* The switch is outside of the loop: a kernel decides once per row. */
 template <int N, int CHANNELS>
 static __device__ __forceinline__ void activate_all(enum activation activation,
@@ -56,7 +80,7 @@ static __device__ __forceinline__ void activate_all(enum activation activation,
     case kind:                                                                                     \
         _Pragma("unroll") for (int n = 0; n < N; n++) {                                            \
             _Pragma("unroll") for (int c = 0; c < CHANNELS; c++) y[n][c] =                         \
-                activate(kind, y[n][c]);                                                           \
+                activated<kind>(y[n][c]);                                                          \
         }                                                                                          \
         break;
     switch (activation) {
@@ -70,12 +94,16 @@ static __device__ __forceinline__ void activate_all(enum activation activation,
 #undef ALL
 }
 
-/* slope[n] = d activate / d y at y[n]. */
-template <int N>
-static __device__ __forceinline__ void slopes(enum activation activation, float (&y)[N]) {
+/* y becomes d activate / d y. */
+template <int N, int CHANNELS>
+static __device__ __forceinline__ void slope_all(enum activation activation,
+                                                 float (&y)[N][CHANNELS]) {
 #define ALL(kind)                                                                                  \
     case kind:                                                                                     \
-        _Pragma("unroll") for (int n = 0; n < N; n++) y[n] = activation_slope(kind, y[n]);         \
+        _Pragma("unroll") for (int n = 0; n < N; n++) {                                            \
+            _Pragma("unroll") for (int c = 0; c < CHANNELS; c++) y[n][c] =                         \
+                activation_slope(kind, y[n][c]);                                                   \
+        }                                                                                          \
         break;
     switch (activation) {
         ALL(ACTIVATION_NONE)
@@ -120,19 +148,25 @@ struct units {
     int across, down, height, columns_of_a_strip; /* pieces of an image */
 };
 
-/* Images are cut into rows only as far as all strips need it: a cut costs rows loaded twice. */
-static __device__ __forceinline__ struct units
-units_of(int images, int height, int width, int columns, int strips, int part, int parts) {
-    enum { LEAST_ROWS = 14 };
+/* A cut of an image's rows costs `again` rows done twice, but strips must get equally many units:
+ * the number of cuts with the fewest rows for the busiest strip. */
+static __device__ __forceinline__ struct units units_of(int images, int height, int width,
+                                                        int columns, int strips, int part,
+                                                        int parts, int again) {
+    enum { MOST_CUTS = 8, LEAST_ROWS = 7 };
     struct units units = {};
     units.height = height;
     units.columns_of_a_strip = columns;
     units.across = (width + columns - 1) / columns;
-    int wanted = 2 * strips * parts, whole = max(images * units.across, 1);
-    units.down = min((wanted + whole - 1) / whole, max(height / LEAST_ROWS, 1));
-    int all = images * units.across * units.down;
-    units.begin = piece_begin(all, part, parts);
-    units.end = piece_begin(all, part + 1, parts);
+    int whole = images * units.across, fewest = 0;
+    for (int down = 1; down <= MOST_CUTS && (down == 1 || height / down >= LEAST_ROWS); down++) {
+        int rounds = (whole * down + parts * strips - 1) / (parts * strips);
+        int rows = rounds * ((height + down - 1) / down + again);
+        if (down == 1 || rows < fewest)
+            fewest = rows, units.down = down;
+    }
+    units.begin = piece_begin(whole * units.down, part, parts);
+    units.end = piece_begin(whole * units.down, part + 1, parts);
     return units;
 }
 

@@ -1,14 +1,14 @@
 /* Depthwise convolution, backward: depthwise.cuh says how the work is cut.
  *
  * Input gradient and weight gradient are made of the same products' places: input pixel, tap, pixel
- * of dz. So one pass does both: a strip owns input columns, keeps the K rows of them that the
- * current row of dz reaches, and reads dy, z and the input once.
+ * of dz. So one pass does both: a strip owns input columns and keeps those rows of dz that reach
+ * the current row of them; dy, z and the input are read once.
  */
 #include "depthwise.cuh"
 
 namespace {
 
-constexpr int THREADS = 128, CHUNK = 32 /* channels of a block */;
+constexpr int THREADS = 128, CHUNK = 64 /* channels of a block */;
 
 struct backward {
     struct device_view input;
@@ -31,227 +31,311 @@ static __device__ __forceinline__ float *partial_at(const struct backward &op, i
     return op.partial + row * weight_ld(op.channels);
 }
 
-static __device__ __forceinline__ constexpr int floor_divided(int value, int by) {
-    return (value + 16 * by) / by - 16;
+/* Of the two norms, behind the taps in shared memory: they would take too many registers. */
+enum shared_row { SCALE, SHIFT, MEAN, GRAD_Y, GRAD_Z, GRAD_ONE, SHARED_ROWS };
+
+static __device__ __forceinline__ float
+norm_row(const struct backward &op, const struct segment &segment, int row, int channel) {
+    const struct norm_view &norm = row < GRAD_Y ? op.input.norm : op.norm;
+    if (norm.scale == NULL)
+        return row == SCALE || row == GRAD_Y ? 1.0f : 0.0f;
+    size_t at = norm.row(segment) + channel;
+    switch (row) {
+    case SCALE:
+        return norm.scale[at];
+    case SHIFT:
+        return norm.shift[at];
+    case MEAN: /* only sums need it */
+        return op.gradient.sums.parts > 0 ? norm.mean[at] : 0.0f;
+    case GRAD_Y:
+        return norm.grad_y[at];
+    case GRAD_Z:
+        return norm.grad_z[at];
+    default:
+        return norm.grad_one[at];
+    }
 }
 
-/* One channel's strip: K x K taps, P input columns. */
-template <class T, int K, int S, int P> struct slide {
-    static constexpr int PAD = K / 2, LEFT = PAD / S;
-    static constexpr int COLUMNS = (P - 1 + PAD) / S + LEFT + 1; /* of dz */
-    typedef typename few<T, 1>::word word;
+/* C channels' strip: K x K taps, P input columns. A step makes the S input rows [S m, S m + S). */
+template <class T, int K, int S, int C, int P> struct slide {
+    static constexpr int PAD = K / 2;
+    static constexpr int ABOVE = PAD / S, BELOW = (S - 1 + PAD) / S, ROWS = ABOVE + BELOW + 1;
+    static constexpr int LEFT = PAD / S, COLUMNS = (P - 1 + PAD) / S + LEFT + 1; /* of dz */
+    typedef typename few<T, C>::word word;
 
     const struct backward *op;
-    const float *shared; /* [tap][CHUNK] */
-    int lane;
-    float scale, shift, mean, grad_y, grad_z, grad_one;
-    int ld, ld_gradient, ld_z, ld_dy, height, columns, height_out, columns_out;
+    const float *shared;                           /* [tap, then row][CHUNK] */
+    int lane;                                      /* the thread's first channel there */
+    bool whole;                                    /* all of its channels are kept */
+    unsigned step, step_gradient, step_z, step_dy; /* bytes of a pixel */
+    int height, columns, height_out, columns_out;
 
-    float made[K][P], seen[K][P]; /* rows of the input's gradient, of the input */
-    float weight_gradient[K * K], bias_gradient, sum, product;
+    float dz[ROWS][COLUMNS][C]; /* rows m - ABOVE to m + BELOW */
+    float weight_gradient[K * K][C], bias_gradient[C], sum[C], product[C];
     int count;
     word raw[S][P], raw_dy[COLUMNS], raw_z[COLUMNS];
 
     struct place_in_image {
         const T *input, *z, *dy;
         T *gradient;
-        int top, bottom, left;
+        int top, bottom, left; /* of the input; rows in steps */
     };
+
+    __device__ __forceinline__ float constant(int at, enum shared_row row, int c) const {
+        return shared[(K * K + row) * CHUNK + at + c];
+    }
 
     __device__ __forceinline__ void load_input(const struct place_in_image &at, int row,
                                                word (&into)[P]) const {
-        if (row < at.top || row >= at.bottom)
-            return;
-        int step = anew(ld);
-        const T *from = at.input + (ptrdiff_t)(row * columns + at.left) * step;
+        unsigned pixel = anew((int)step);
+        const T *from = along(at.input, nearest(row, height), pixel * columns);
 #pragma unroll
         for (int p = 0; p < P; p++)
-            if (at.left + p < columns)
-                into[p] = *reinterpret_cast<const word *>(from + p * step);
+            into[p] =
+                *reinterpret_cast<const word *>(along(from, nearest(at.left + p, columns), pixel));
     }
 
     __device__ __forceinline__ void load_dz(const struct place_in_image &at, int row) {
-        if (row < 0 || row >= height_out)
-            return;
-        int left = at.left / S - LEFT;
-        int step_dy = anew(ld_dy), step_z = anew(ld_z);
-        const T *dy = at.dy + (ptrdiff_t)(row * columns_out + left) * step_dy;
-        const T *z = at.z + (ptrdiff_t)(row * columns_out + left) * step_z;
-#pragma unroll
-        for (int n = 0; n < COLUMNS; n++)
-            if ((unsigned)(left + n) < (unsigned)columns_out) {
-                raw_dy[n] = *reinterpret_cast<const word *>(dy + n * step_dy);
-                raw_z[n] = *reinterpret_cast<const word *>(z + n * step_z);
-            }
-    }
-
-    /* The rows that the next row of dz reaches. */
-    __device__ __forceinline__ void next_rows() {
-#pragma unroll
-        for (int q = 0; q < K; q++)
-#pragma unroll
-            for (int p = 0; p < P; p++) {
-                made[q][p] = q + S < K ? made[q + S][p] : 0.0f;
-                seen[q][p] = q + S < K ? seen[q + S][p] : 0.0f;
-            }
-    }
-
-    __device__ __forceinline__ void see_row(const struct place_in_image &at, int row, int j) {
-        float(&into)[P] = seen[K - S + j];
-        if (row < at.top || row >= at.bottom)
-            return;
-        float x[P][1];
-#pragma unroll
-        for (int p = 0; p < P; p++) {
-            widen(x[p], raw[j][p]);
-            x[p][0] = fmaf(scale, x[p][0], shift);
-        }
-        activate_all(op->input.activation, x);
-#pragma unroll
-        for (int p = 0; p < P; p++)
-            into[p] = at.left + p < columns ? x[p][0] : 0.0f;
-    }
-
-    __device__ __forceinline__ void make_dz(const struct place_in_image &at, float (&dz)[COLUMNS]) {
-        int left = at.left / S - LEFT;
+        unsigned pixel_dy = anew((int)step_dy), pixel_z = anew((int)step_z);
+        unsigned near = nearest(row, height_out);
+        const T *dy = along(at.dy, near, pixel_dy * columns_out);
+        const T *z = along(at.z, near, pixel_z * columns_out);
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++) {
-            float dy[1], z[1];
-            widen(dy, raw_dy[n]), widen(z, raw_z[n]);
-            float made_dz = fmaf(grad_y, dy[0], fmaf(grad_z, z[0], grad_one));
-            dz[n] = (unsigned)(left + n) < (unsigned)columns_out ? made_dz : 0.0f;
+            unsigned column = nearest(at.left / S - LEFT + n, columns_out);
+            raw_dy[n] = *reinterpret_cast<const word *>(along(dy, column, pixel_dy));
+            raw_z[n] = *reinterpret_cast<const word *>(along(z, column, pixel_z));
         }
     }
 
-    __device__ __forceinline__ void add_row(const float (&dz)[COLUMNS]) {
+    __device__ __forceinline__ void next_dz(const struct place_in_image &at, int row) {
+        bool exists = row >= 0 && row < height_out;
+        int left = at.left / S - LEFT, own = anew(lane);
+        float grad_y[C], grad_z[C], grad_one[C];
+#pragma unroll
+        for (int c = 0; c < C; c++) {
+            grad_y[c] = constant(own, GRAD_Y, c);
+            grad_z[c] = constant(own, GRAD_Z, c);
+            grad_one[c] = constant(own, GRAD_ONE, c);
+        }
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n++) {
+            float dy[C], z[C];
+            widen(dy, raw_dy[n]), widen(z, raw_z[n]);
+#pragma unroll
+            for (int c = 0; c < C; c++) {
+#pragma unroll
+                for (int q = 0; q + 1 < ROWS; q++)
+                    dz[q][n][c] = dz[q + 1][n][c];
+                dz[ROWS - 1][n][c] = fmaf(grad_y[c], dy[c], fmaf(grad_z[c], z[c], grad_one[c]));
+            }
+        }
+        if (exists && left >= 0 && left + COLUMNS <= columns_out)
+            return;
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n++)
+            if (!exists || (unsigned)(left + n) >= (unsigned)columns_out) {
+#pragma unroll
+                for (int c = 0; c < C; c++)
+                    dz[ROWS - 1][n][c] = 0.0f;
+            }
+    }
+
+    /* Columns behind the image's last count for nothing. */
+    __device__ __forceinline__ void blank(const struct place_in_image &at,
+                                          float (&values)[P][C]) const {
+        if (at.left + P <= columns)
+            return;
+#pragma unroll
+        for (int p = 0; p < P; p++)
+            if (at.left + p >= columns) {
+#pragma unroll
+                for (int c = 0; c < C; c++)
+                    values[p][c] = 0.0f;
+            }
+    }
+
+    /* The J-th row of a step: its gradient, and what it adds to the weights'. */
+    template <int J>
+    __device__ __forceinline__ void add_row(const float (&seen)[P][C], float (&da)[P][C]) {
         int at = anew(lane);
 #pragma unroll
-        for (int q = 0; q < K; q++)
+        for (int ky = 0; ky < K; ky++) {
+            if ((J + PAD + K * S - ky) % S != 0)
+                continue;
+            const int q = (J + PAD + K * S - ky) / S - K + ABOVE;
 #pragma unroll
-            for (int kx = 0; kx < K; kx++) {
-                const int t = q * K + kx;
-                float weight = shared[t * CHUNK + at];
+            for (int kx = 0; kx < K; kx++)
 #pragma unroll
-                for (int p = 0; p < P; p++) {
-                    const int far = p + PAD - kx + 16 * S; /* kept positive */
-                    if (far % S != 0)
-                        continue;
-                    float d = dz[far / S - 16 + LEFT];
-                    made[q][p] = fmaf(weight, d, made[q][p]);
-                    weight_gradient[t] = fmaf(seen[q][p], d, weight_gradient[t]);
+                for (int c = 0; c < C; c++) {
+                    float weight = shared[(ky * K + kx) * CHUNK + at + c];
+#pragma unroll
+                    for (int p = 0; p < P; p++) {
+                        const int far = p + PAD + K * S - kx; /* kept positive */
+                        if (far % S != 0)
+                            continue;
+                        float d = dz[q][far / S - K + LEFT][c];
+                        da[p][c] = fmaf(weight, d, da[p][c]);
+                        weight_gradient[ky * K + kx][c] =
+                            fmaf(seen[p][c], d, weight_gradient[ky * K + kx][c]);
+                    }
                 }
-            }
+        }
     }
 
     /* A bias sees each pixel of dz once: where its centre is the strip's own. */
-    __device__ __forceinline__ void add_bias(const float (&dz)[COLUMNS]) {
+    __device__ __forceinline__ void add_bias() {
 #pragma unroll
         for (int n = 0; n < (P + S - 1) / S; n++)
-            bias_gradient += dz[n + LEFT];
+#pragma unroll
+            for (int c = 0; c < C; c++)
+                bias_gradient[c] += dz[ABOVE][n + LEFT][c];
+    }
+
+    /* norm(z) */
+    __device__ __forceinline__ void normed(const word (&raw_z_in)[P], float (&y)[P][C]) const {
+        int own = anew(lane);
+#pragma unroll
+        for (int p = 0; p < P; p++) {
+            widen(y[p], raw_z_in[p]);
+#pragma unroll
+            for (int c = 0; c < C; c++)
+                y[p][c] = fmaf(constant(own, SCALE, c), y[p][c], constant(own, SHIFT, c));
+        }
+    }
+
+    /* What is behind the image's edge or the kept channels stays; value becomes what is stored. */
+    __device__ __forceinline__ void store_with_care(T *to, bool exists, float (&value)[C]) const {
+        word *into = reinterpret_cast<word *>(to), narrowed;
+#pragma unroll
+        for (int c = 0; c < C; c++)
+            value[c] = exists ? value[c] : 0.0f;
+        if (!exists)
+            return;
+        if (op->gradient.accumulate) {
+            float before[C];
+            widen(before, *into);
+#pragma unroll
+            for (int c = 0; c < C; c++)
+                value[c] += before[c];
+        }
+        narrow(&narrowed, value);
+        if (whole)
+            *into = narrowed;
+        else
+            *to = from_float<T>(value[0]);
+        widen(value, narrowed);
+    }
+
+    __device__ __forceinline__ void store(const struct place_in_image &at, int row,
+                                          float (&da)[P][C]) const {
+        unsigned pixel = anew((int)step_gradient);
+        T *to = along(at.gradient, (unsigned)(row * columns + at.left), pixel);
+        bool plain = whole && at.left + P <= columns && !op->gradient.accumulate;
+        if (plain) {
+#pragma unroll
+            for (int p = 0; p < P; p++) {
+                word narrowed;
+                narrow(&narrowed, da[p]);
+                *reinterpret_cast<word *>(along(to, p, pixel)) = narrowed;
+                widen(da[p], narrowed);
+            }
+        } else {
+#pragma unroll
+            for (int p = 0; p < P; p++)
+                store_with_care(along(to, p, pixel), at.left + p < columns, da[p]);
+        }
     }
 
     __device__ __forceinline__ void leave_row(const struct place_in_image &at, int row,
-                                              const float (&da)[P], const word (&raw_input)[P]) {
-        const struct view_gradient &gradient = op->gradient;
-        if (row < at.top || row >= at.bottom || gradient.tensor.data == NULL)
-            return;
-        float z[P], slope[P];
+                                              const word (&raw_z_in)[P], float (&da)[P][C]) {
+        float slope[P][C], mean[C];
+        normed(raw_z_in, slope);
+        slope_all(op->gradient.through ? op->input.activation : ACTIVATION_NONE, slope);
+#pragma unroll
+        for (int p = 0; p < P; p++)
+#pragma unroll
+            for (int c = 0; c < C; c++)
+                da[p][c] *= slope[p][c];
+        store(at, row, da);
+        int own = anew(lane);
+#pragma unroll
+        for (int c = 0; c < C; c++)
+            mean[c] = constant(own, MEAN, c);
 #pragma unroll
         for (int p = 0; p < P; p++) {
-            float value[1];
-            widen(value, raw_input[p]);
-            z[p] = value[0], slope[p] = fmaf(scale, value[0], shift);
-        }
-        slopes(gradient.through ? op->input.activation : ACTIVATION_NONE, slope);
-        int step = anew(ld_gradient);
-        T *to = at.gradient + (ptrdiff_t)(row * columns + at.left) * step;
+            float z[C];
+            widen(z, raw_z_in[p]);
 #pragma unroll
-        for (int p = 0; p < P; p++) {
-            if (at.left + p >= columns)
-                continue;
-            word *into = reinterpret_cast<word *>(to + p * step);
-            float value[1] = {da[p] * slope[p]};
-            if (gradient.accumulate) {
-                float before[1];
-                widen(before, *into);
-                value[0] += before[0];
+            for (int c = 0; c < C; c++) {
+                sum[c] += da[p][c];
+                product[c] = fmaf(da[p][c], z[c] - mean[c], product[c]);
             }
-            word narrowed;
-            narrow(&narrowed, value);
-            *into = narrowed;
-            widen(value, narrowed);
-            sum += value[0];
-            product = fmaf(value[0], z[p] - mean, product);
         }
     }
 
+    template <int J> __device__ __forceinline__ void row(const struct place_in_image &at, int row) {
+        if (S > 1 && row >= height)
+            return;
+        word raw_z_in[P];
+#pragma unroll
+        for (int p = 0; p < P; p++)
+            raw_z_in[p] = raw[J][p];
+        load_input(at, row + S, raw[J]);
+        float seen[P][C], da[P][C] = {};
+        normed(raw_z_in, seen);
+        activate_all(op->input.activation, seen);
+        blank(at, seen);
+        add_row<J>(seen, da);
+        if (op->gradient.tensor.data != NULL)
+            leave_row(at, row, raw_z_in, da);
+    }
+
     __device__ __forceinline__ void run(const struct place_in_image &at) {
-#pragma unroll
-        for (int q = 0; q < K; q++)
-#pragma unroll
-            for (int p = 0; p < P; p++)
-                made[q][p] = seen[q][p] = 0.0f;
-        count += (at.bottom - at.top) * min(P, columns - at.left);
-        int row = floor_divided(at.top - PAD + S - 1, S);
-        int end = (at.bottom - 1 + PAD) / S + 1;
-        load_dz(at, row);
+        count += (min(S * at.bottom, height) - S * at.top) * min(P, columns - at.left);
+        load_dz(at, at.top - ABOVE);
 #pragma unroll
         for (int j = 0; j < S; j++)
-            load_input(at, S * row - PAD + K - S + j, raw[j]);
+            load_input(at, S * at.top + j, raw[j]);
 #pragma unroll 1
-        for (; row < end; row++) {
-            int first = S * row - PAD; /* input row of the first slot */
-            word raw_left[S][P];
-            next_rows();
-#pragma unroll
-            for (int j = 0; j < S; j++) {
-                see_row(at, first + K - S + j, j);
-                load_input(at, first + K + j, raw[j]);
-                load_input(at, first + j, raw_left[j]);
-            }
-            if (row >= 0 && row < height_out) {
-                float dz[COLUMNS];
-                make_dz(at, dz);
-                load_dz(at, row + 1);
-                add_row(dz);
-                if (op->with_bias && S * row >= at.top && S * row < at.bottom)
-                    add_bias(dz);
-            } else {
-                load_dz(at, row + 1);
-            }
-#pragma unroll
-            for (int j = 0; j < S; j++)
-                leave_row(at, first + j, made[j], raw_left[j]);
+        for (int m = at.top - ABOVE - BELOW; m < at.bottom; m++) {
+            next_dz(at, m + BELOW);
+            load_dz(at, m + BELOW + 1);
+            if (m < at.top)
+                continue;
+            if (op->with_bias)
+                add_bias();
+            row<0>(at, S * m);
+            if constexpr (S == 2)
+                row<1>(at, S * m + 1);
         }
     }
 
     /* What all units share. */
     __device__ __forceinline__ void begin(const struct backward *op_, const struct segment &segment,
-                                          const struct place &place, const float *taps) {
-        op = op_, shared = taps, lane = place.lane;
-        int channel = place.first + place.lane;
-        const struct norm_view &in = op->input.norm, &out = op->norm;
-        size_t at = in.row(segment) + channel;
-        scale = in.scale != NULL ? in.scale[at] : 1.0f;
-        shift = in.scale != NULL ? in.shift[at] : 0.0f;
-        mean = in.scale != NULL && op->gradient.sums.parts > 0 ? in.mean[at] : 0.0f;
-        bool behind_norm = out.scale != NULL;
-        at = out.row(segment) + channel;
-        grad_y = behind_norm ? out.grad_y[at] : 1.0f;
-        grad_z = behind_norm ? out.grad_z[at] : 0.0f;
-        grad_one = behind_norm ? out.grad_one[at] : 0.0f;
+                                          const struct place &place, const float *taps, int kept) {
+        op = op_, shared = taps, lane = place.lane * C;
+        whole = place.first + lane + C <= kept;
 #pragma unroll
-        for (int t = 0; t < K * K; t++)
-            weight_gradient[t] = 0.0f;
-        bias_gradient = sum = product = 0.0f, count = 0;
+        for (int c = 0; c < C; c++) {
+            bias_gradient[c] = sum[c] = product[c] = 0.0f;
 #pragma unroll
-        for (int n = 0; n < COLUMNS; n++)
-            raw_dy[n] = raw_z[n] = word{};
-        ld = tensor_ld(&op->input.z, &segment);
-        ld_dy = tensor_ld(&op->output_gradient, &segment);
-        ld_z = behind_norm ? tensor_ld(&op->output, &segment) : ld_dy;
-        ld_gradient =
-            op->gradient.tensor.data != NULL ? tensor_ld(&op->gradient.tensor, &segment) : 0;
+            for (int t = 0; t < K * K; t++)
+                weight_gradient[t][c] = 0.0f;
+#pragma unroll
+            for (int q = 0; q < ROWS; q++)
+#pragma unroll
+                for (int n = 0; n < COLUMNS; n++)
+                    dz[q][n][c] = 0.0f;
+        }
+        count = 0;
+        step = tensor_ld(&op->input.z, &segment) * (unsigned)sizeof(T);
+        step_dy = tensor_ld(&op->output_gradient, &segment) * (unsigned)sizeof(T);
+        step_z = op->norm.scale != NULL ? tensor_ld(&op->output, &segment) * (unsigned)sizeof(T)
+                                        : step_dy;
+        step_gradient = op->gradient.tensor.data != NULL
+                            ? tensor_ld(&op->gradient.tensor, &segment) * (unsigned)sizeof(T)
+                            : 0;
         height = op->input.z.height, columns = op->input.z.width;
         height_out = op->output.height, columns_out = op->output.width;
     }
@@ -266,21 +350,25 @@ static __device__ __forceinline__ float over_strips(const float *values, const s
     return sum;
 }
 
-/* shared: [tap, bias, sum, product][thread], [strip]. */
-template <class T, int K, int S, int P>
+/* shared: [tap, bias, sum, product][thread][C], [strip]. */
+template <class T, int K, int S, int C, int P>
 __device__ void leave_sums(const struct backward &op, const struct segment &segment,
-                           const struct place &place, const slide<T, K, S, P> &slide, int kept,
+                           const struct place &place, const slide<T, K, S, C, P> &slide, int kept,
                            float *shared) {
     constexpr int BIAS = K * K, SUM = BIAS + 1, PRODUCT = BIAS + 2, COUNTS = BIAS + 3;
-    float *counts = shared + COUNTS * THREADS;
+    constexpr int VALUES = THREADS * C;
+    float *counts = shared + COUNTS * VALUES, *mine = shared + threadIdx.x * C;
     int part = (int)blockIdx.y, kernel = op.kernels[segment.group];
     __syncthreads();
 #pragma unroll
-    for (int t = 0; t < K * K; t++)
-        shared[t * THREADS + threadIdx.x] = slide.weight_gradient[t];
-    shared[BIAS * THREADS + threadIdx.x] = slide.bias_gradient;
-    shared[SUM * THREADS + threadIdx.x] = slide.sum;
-    shared[PRODUCT * THREADS + threadIdx.x] = slide.product;
+    for (int c = 0; c < C; c++) {
+#pragma unroll
+        for (int t = 0; t < K * K; t++)
+            mine[t * VALUES + c] = slide.weight_gradient[t][c];
+        mine[BIAS * VALUES + c] = slide.bias_gradient[c];
+        mine[SUM * VALUES + c] = slide.sum[c];
+        mine[PRODUCT * VALUES + c] = slide.product[c];
+    }
     if (place.lane == 0 && place.strip < place.strips)
         counts[place.strip] = (float)slide.count;
     __syncthreads();
@@ -290,7 +378,7 @@ __device__ void leave_sums(const struct backward &op, const struct segment &segm
         int full = t == BIAS ? op.kernel * op.kernel : full_tap(t / K, t % K, K, kernel, op.kernel);
         if (full >= 0)
             partial_at(op, (int)blockIdx.z, part, full)[place.first + c] =
-                over_strips(shared + t * THREADS, place, c);
+                over_strips(shared + t * VALUES, place, c);
     }
     int c = (int)threadIdx.x;
     if (op.gradient.sums.parts == 0 || c >= place.width)
@@ -303,29 +391,36 @@ __device__ void leave_sums(const struct backward &op, const struct segment &segm
     if (count == 0.0f || place.first + c >= kept)
         return;
     op.gradient.sums.at(segment, part, 0)[place.first + c] =
-        over_strips(shared + SUM * THREADS, place, c);
+        over_strips(shared + SUM * VALUES, place, c);
     op.gradient.sums.at(segment, part, 1)[place.first + c] =
-        over_strips(shared + PRODUCT * THREADS, place, c);
+        over_strips(shared + PRODUCT * VALUES, place, c);
 }
 
-template <class T, int K, int S, int P>
+template <class T, int K, int S, int C, int P>
 __device__ void backward_part(const struct backward &op, const struct segment &segment, int kept,
                               float *shared) {
-    struct place place = place_of(kept, CHUNK, 1);
+    struct place place = place_of(kept, CHUNK, C);
     if (place.width == 0)
         return;
     int kernel = op.kernels[segment.group];
-    struct slide<T, K, S, P> slide;
-    for (int i = (int)threadIdx.x; i < K * K * place.width; i += THREADS) {
-        int t = i / place.width, full = full_tap(t / K, t % K, K, kernel, op.kernel);
-        size_t at = (size_t)full * weight_ld(op.channels) + place.first + i % place.width;
-        shared[t * CHUNK + i % place.width] = full < 0 ? 0.0f : op.prepared[at];
+    struct slide<T, K, S, C, P> slide;
+    for (int i = (int)threadIdx.x; i < (K * K + SHARED_ROWS) * place.width; i += THREADS) {
+        int t = i / place.width, c = i % place.width;
+        float value;
+        if (t < K * K) {
+            int full = full_tap(t / K, t % K, K, kernel, op.kernel);
+            size_t at = (size_t)full * weight_ld(op.channels) + place.first + c;
+            value = full < 0 ? 0.0f : op.prepared[at];
+        } else {
+            value = norm_row(op, segment, t - K * K, place.first + c);
+        }
+        shared[t * CHUNK + c] = value;
     }
     __syncthreads();
-    slide.begin(&op, segment, place, shared);
-    struct units units = units_of(segment.images, op.input.z.height, op.input.z.width, P,
-                                  place.strips, (int)blockIdx.y, op.parts);
-    int channel = place.first + place.lane;
+    slide.begin(&op, segment, place, shared, kept);
+    struct units units = units_of(segment.images, (op.input.z.height + S - 1) / S, op.input.z.width,
+                                  P, place.strips, (int)blockIdx.y, op.parts, slide.ROWS - 1);
+    int channel = place.first + place.lane * C;
     if (place.strip < place.strips && channel < kept) {
 #pragma unroll 1
         for (int u = units.begin + place.strip; u < units.end; u += place.strips) {
@@ -333,15 +428,16 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
             size_t in = (size_t)unit.image * slide.height * slide.columns;
             size_t out = (size_t)unit.image * slide.height_out * slide.columns_out;
             typename decltype(slide)::place_in_image at;
-            at.input = segment_data<T>(op.input.z, segment) + in * slide.ld + channel;
+            at.input = segment_data<T>(op.input.z, segment) + in * slide.step / sizeof(T) + channel;
             at.gradient = op.gradient.tensor.data == NULL
                               ? NULL
                               : segment_data<T>(op.gradient.tensor, segment) +
-                                    in * slide.ld_gradient + channel;
-            at.dy = segment_data<T>(op.output_gradient, segment) + out * slide.ld_dy + channel;
-            at.z = op.norm.scale == NULL
-                       ? at.dy /* its factor is 0 */
-                       : segment_data<T>(op.output, segment) + out * slide.ld_z + channel;
+                                    in * slide.step_gradient / sizeof(T) + channel;
+            at.dy = segment_data<T>(op.output_gradient, segment) + out * slide.step_dy / sizeof(T) +
+                    channel;
+            at.z = op.norm.scale == NULL ? at.dy /* its factor is 0 */
+                                         : segment_data<T>(op.output, segment) +
+                                               out * slide.step_z / sizeof(T) + channel;
             at.top = unit.top, at.bottom = unit.bottom, at.left = unit.left;
             slide.run(at);
         }
@@ -349,9 +445,13 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
     leave_sums(op, segment, place, slide, kept, shared);
 }
 
+/* Channels of a thread: the more, the fewer loads, but their sums must stay in registers. */
+template <int K, int S> constexpr int channels_of = K == 3 || (K == 5 && S == 2) ? 2 : 1;
+template <int K, int S> constexpr int values_of = (K * K + 3) * channels_of<K, S>;
+
 /* On a multiprocessor: as many as have registers enough. */
 static constexpr int blocks_at_once(int most, int stride, size_t element) {
-    return most == 7 ? 2 : most == 3 && stride == 1 && element == 2 ? 4 : 3;
+    return most == 7 ? 2 : most == 5 && stride == 2 && element == 4 ? 2 : 3;
 }
 
 /* MOST: the largest kernel kept, 3 or 5. Those of 7 x 7 need so many registers that they are a
@@ -359,7 +459,9 @@ static constexpr int blocks_at_once(int most, int stride, size_t element) {
 template <class T, int MOST, int S>
 __global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, S, sizeof(T)))
     depthwise_backward(const struct backward op) {
-    __shared__ float shared[(MOST * MOST + 3) * THREADS + THREADS / LANES];
+    constexpr int VALUES = values_of < MOST,
+                  S >> values_of<3, S> ? values_of<MOST, S> : values_of<3, S>;
+    __shared__ float shared[VALUES * THREADS + THREADS];
     const struct segment segment = op.segments[blockIdx.z];
     int kept = op.output.kept[segment.group], kernel = op.kernels[segment.group];
     if (MOST < 7)
@@ -369,14 +471,17 @@ __global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, S, sizeof(T)))
     if ((kernel == 7) != (MOST == 7))
         return;
     if constexpr (MOST == 7)
-        backward_part<T, 7, S, 4>(op, segment, kept, shared);
+        backward_part<T, 7, S, channels_of<7, S>, 4>(op, segment, kept, shared);
     else if (MOST == 5 && kernel == 5)
-        backward_part<T, MOST, S, 4>(op, segment, kept, shared);
+        backward_part<T, MOST, S, channels_of<5, S>, 4>(op, segment, kept, shared);
     else
-        backward_part<T, 3, S, 4>(op, segment, kept, shared);
+        backward_part<T, 3, S, channels_of<3, S>, 4>(op, segment, kept, shared);
 }
 
-enum { SUMMERS = 16 /* threads that share the partials of an element */ };
+enum {
+    SUMMERS = 32, /* threads that share the partials of an element */
+    AT_ONCE = 8   /* loads of each under way */
+};
 
 /* One row (a tap, or the bias) of 32 channels a block: all segments' partials, in fixed order. */
 __global__ void __launch_bounds__(WARP *SUMMERS)
@@ -387,11 +492,21 @@ __global__ void __launch_bounds__(WARP *SUMMERS)
     int reach = tap == taps ? 0 : max(up, right);
     int channel = (int)(blockIdx.x * WARP + threadIdx.x);
     float sum = 0.0f;
-#pragma unroll 4
-    for (int i = (int)threadIdx.y; i < segments * op.parts; i += SUMMERS) {
-        int s = i / op.parts, group = op.segments[s].group;
-        if (channel < op.output.kept[group] && reach <= op.kernels[group] / 2)
-            sum += partial_at(op, s, i % op.parts, tap)[channel];
+    int parts = segments * op.parts;
+    for (int first = (int)threadIdx.y; first < parts; first += SUMMERS * AT_ONCE) {
+        float part[AT_ONCE];
+        bool keeps[AT_ONCE];
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) { /* no condition holds a load up */
+            int i = min(first + j * SUMMERS, parts - 1), s = i / op.parts;
+            int group = op.segments[s].group;
+            part[j] = partial_at(op, s, i % op.parts, tap)[min(channel, op.channels - 1)];
+            keeps[j] = first + j * SUMMERS < parts && channel < op.output.kept[group] &&
+                       reach <= op.kernels[group] / 2;
+        }
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++)
+            sum += keeps[j] ? part[j] : 0.0f;
     }
     shared[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();

@@ -17,9 +17,10 @@ static inline int channel_chunks(int channels) {
     return pieces(channels, LANES * CHUNK);
 }
 
-/* Blocks in y for a pass that leaves no sums: enough to fill the device several times. */
+/* Blocks in y for a pass that leaves no sums: what an H100 runs at once, as every block first waits
+ * for what the segment keeps. */
 static inline int pixel_parts(const struct slice *slice, int chunks, int pixels_of_image) {
-    constexpr int BLOCKS = 4096, PIXELS = 32 /* at least, of a block */;
+    constexpr int BLOCKS = 4 * 132, PIXELS = 32 /* at least, of a block */;
     int wanted = pieces(BLOCKS, (size_t)chunks * slice->count);
     int most = pieces((size_t)largest_segment(slice) * pixels_of_image, PIXELS);
     return most < 1 ? 1 : wanted < most ? wanted : most;
@@ -32,18 +33,51 @@ struct pixel_share {
     int row, rows; /* the thread takes the pixels row, row + rows, ...; idle: row == rows */
 };
 
-static __device__ __forceinline__ struct pixel_share pixel_share_of(int channels) {
+static __device__ __forceinline__ struct pixel_share pixel_share_of(int channels,
+                                                                    int threads = PIXEL_THREADS) {
     struct pixel_share share = {};
     int all = (channels + LANES - 1) / LANES, chunks = (all + CHUNK - 1) / CHUNK;
     if ((int)blockIdx.x >= chunks)
         return share;
     int chunk = (all + chunks - 1) / chunks, first = (int)blockIdx.x * chunk;
     share.vectors = all - first < chunk ? all - first : chunk;
-    share.rows = PIXEL_THREADS / share.vectors;
+    share.rows = threads / share.vectors;
     share.row = (int)threadIdx.x / share.vectors;
     share.vector = (int)threadIdx.x % share.vectors;
     share.channel = (first + share.vector) * LANES;
     return share;
+}
+
+/* The pixels of this block's part, for a pass that leaves sums. Of the parts, which are as many as
+ * four blocks on each multiprocessor of an H100, it uses so many that all blocks run at once:
+ * three, for the registers that sums take, and for all chunks together. Small tensors use fewer,
+ * that there be some work in each. */
+struct stretch {
+    int begin, end;
+};
+
+static __device__ __forceinline__ struct stretch stretch_of(int pixels, int channels) {
+    constexpr int WORK = 4; /* vectors of a thread at least */
+    int vectors = (channels + LANES - 1) / LANES, chunks = (vectors + CHUNK - 1) / CHUNK;
+    int most = (int)(((long long)pixels * vectors) / (PIXEL_THREADS * WORK));
+    int parts = max(1, min(most, (int)gridDim.y * 3 / 4) / max(1, chunks));
+    int part = min((int)blockIdx.y, parts), next = min((int)blockIdx.y + 1, parts);
+    return {piece_begin(pixels, part, parts), piece_begin(pixels, next, parts)};
+}
+
+/* Which image a pixel is of, without a division for each: the product is at most one too small. */
+struct image_area {
+    int pixels;
+    unsigned inverse;
+    float share; /* of a pixel */
+};
+static inline struct image_area image_area_of(const struct tensor &tensor) {
+    int pixels = tensor.height * tensor.width;
+    return {pixels, 0xffffffffu / (unsigned)pixels, 1.0f / (float)pixels};
+}
+static __device__ __forceinline__ int image_of(const struct image_area &area, int pixel) {
+    int image = (int)(((unsigned long long)pixel * area.inverse) >> 32);
+    return image + (pixel - image * area.pixels >= area.pixels);
 }
 
 /* Of the vector that starts at `channel`, the lanes of channels below the limit, one bit each. */
@@ -85,6 +119,21 @@ static __device__ __forceinline__ void store_lanes(T *to, const float (&from)[LA
     for (int lane = 0; lane < LANES; lane++)
         if (has_lane(lanes, lane))
             to[lane] = from_float<T>(from[lane]);
+}
+
+/* Values as they are stored, and what the consumer will read. */
+template <class T>
+static __device__ __forceinline__ void pack_rounded(struct packed<T> &into,
+                                                    float (&values)[LANES]) {
+    store8(reinterpret_cast<T *>(&into), values);
+    unpack(values, into);
+}
+static __device__ __forceinline__ void store_packed(float *to, const struct packed<float> &from) {
+    float4 *at = reinterpret_cast<float4 *>(to);
+    at[0] = from.low, at[1] = from.high;
+}
+static __device__ __forceinline__ void store_packed(bf16 *to, const struct packed<bf16> &from) {
+    *reinterpret_cast<uint4 *>(to) = from.all;
 }
 
 /* The lanes of a gradient that may be written: where it keeps more channels than its tensor, those
@@ -213,15 +262,15 @@ template <int SUMS> struct lane_sums {
     }
 };
 
-template <int SUMS> struct sums_room {
-    float rows[PIXEL_THREADS * SUMS * LANES];
-    float groups[PIXEL_THREADS];
+template <int SUMS, int THREADS = PIXEL_THREADS> struct sums_room {
+    float rows[THREADS * SUMS * LANES];
+    float groups[THREADS];
 };
 
 /* Adds the rows' sums in a fixed order and gives each to use(which, channel, sum). All threads of
  * the block must come. With few channels there are many rows: then several threads share a sum. */
-template <int SUMS, class Use>
-static __device__ __forceinline__ void add_rows(struct sums_room<SUMS> &room,
+template <int SUMS, int THREADS, class Use>
+static __device__ __forceinline__ void add_rows(struct sums_room<SUMS, THREADS> &room,
                                                 const struct pixel_share &share,
                                                 const struct lane_sums<SUMS> &sums, Use use) {
     int channels = share.vectors * LANES, all = SUMS * channels, thread = (int)threadIdx.x;
@@ -232,7 +281,7 @@ static __device__ __forceinline__ void add_rows(struct sums_room<SUMS> &room,
             store8(room.rows + share.row * all + which * channels + share.vector * LANES,
                    sums.of[which]);
     __syncthreads();
-    int groups = PIXEL_THREADS / all;
+    int groups = THREADS / all;
     if (groups > 1) {
         float sum = 0;
         for (int row = thread / all; row < share.rows && thread < groups * all; row += groups)
@@ -246,7 +295,7 @@ static __device__ __forceinline__ void add_rows(struct sums_room<SUMS> &room,
         }
         return;
     }
-    for (int at = thread; at < all; at += PIXEL_THREADS) {
+    for (int at = thread; at < all; at += THREADS) {
         float sum = 0;
         for (int row = 0; row < share.rows; row++)
             sum += room.rows[row * all + at];
@@ -254,13 +303,12 @@ static __device__ __forceinline__ void add_rows(struct sums_room<SUMS> &room,
     }
 }
 
-/* The two sums of a backward pass into the batch-norm's partials. */
+/* The two sums of a backward pass into the batch-norm's partials. Segment and share: made once more
+ * rather than kept in registers all the while. */
 static __device__ __forceinline__ void
 leave_sums(struct sums_room<2> &room, const struct pixel_share &share,
            const struct lane_sums<2> &sums, const struct partial_sums &into,
-           const struct segment *segments, const struct tensor &z) {
-    /* Read once more rather than kept in registers all the while. */
-    struct segment segment = segments[blockIdx.z];
+           const struct segment &segment, const struct tensor &z) {
     int kept = tensor_kept(&z, &segment);
     float *dy = into.at(segment, (int)blockIdx.y, 0), *dy_z = into.at(segment, (int)blockIdx.y, 1);
     add_rows(room, share, sums, [=](int which, int channel, float sum) {

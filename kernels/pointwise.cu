@@ -29,8 +29,8 @@ template <class T> size_t cuda_pointwise_prepared_size(const struct convolution 
     return (prepared_of(convolution).size * sizeof(T) + sizeof(float) - 1) / sizeof(float);
 }
 
-template <class T> size_t cuda_pointwise_scratch(const struct convolution *convolution) {
-    return weight_scratch(convolution);
+template <class T> size_t cuda_pointwise_scratch(const struct convolution *) {
+    return WEIGHT_SCRATCH;
 }
 
 template <class T>
@@ -120,12 +120,20 @@ enum status cuda_pointwise_forward(const struct convolution *convolution,
                    target, convolution->output.channels);
 }
 
+/* As many threads as the device has at once, if there are splits enough. */
 static enum status add_splits(const struct convolution *convolution, const struct slice *slice,
                               const struct weight_plan &plan) {
-    size_t matrix = (size_t)plan.outputs * plan.inputs;
-    LAUNCH(add_splits_kernel, pieces(matrix, ADD_COLUMNS),
-           dim3(ADD_COLUMNS, plan.splits >= 128 ? 32 : 8), 0, cuda_stream(), slice->device_segments,
-           plan, convolution->output.kept, convolution->input.tensor->kept,
+    if (plan.splits == 1)
+        return STATUS_OK;
+    int vectors = plan.outs * plan.ins / 4, rows = 1;
+    while (rows < ADD_THREADS / ADD_VECTORS && rows < plan.splits &&
+           (size_t)plan.tiles * vectors * rows < WEIGHT_BLOCKS * ADD_THREADS)
+        rows *= 2;
+    int columns = ADD_THREADS / rows;
+    while (vectors % columns != 0)
+        columns /= 2, rows *= 2;
+    LAUNCH(add_splits_kernel, dim3(vectors / columns, plan.tiles), dim3(columns, rows), 0,
+           cuda_stream(), slice->device_segments, plan,
            reinterpret_cast<const float *>(slice->scratch),
            slice->gradient + convolution->weight_offset);
     return cuda_launched("add_splits_kernel");
@@ -134,11 +142,13 @@ static enum status add_splits(const struct convolution *convolution, const struc
 template <int OUTS, int INS>
 static enum status tensor_weight_gradient(const struct convolution *convolution,
                                           const struct slice *slice) {
-    struct weight_plan plan = weight_plan_of(convolution, slice, OUTS, INS);
+    typedef sum_layout<OUTS, INS> layout;
+    struct weight_plan plan =
+        weight_plan_of(convolution, slice, OUTS, INS, layout::rows, WEIGHT_BLOCKS);
     LAUNCH((tensor_weight_kernel<OUTS, INS>), dim3(plan.tiles, plan.splits), SUM_THREADS,
-           (sum_layout<OUTS, INS>::shared), cuda_stream(), slice->device_segments, plan,
+           layout::shared, cuda_stream(), slice->device_segments, plan,
            device_view_of(&convolution->input), device_gradient_of(convolution),
-           reinterpret_cast<float *>(slice->scratch));
+           reinterpret_cast<float *>(slice->scratch), slice->gradient + convolution->weight_offset);
     enum status status = cuda_launched("tensor_weight_kernel");
     return status == STATUS_OK ? add_splits(convolution, slice, plan) : status;
 }
@@ -161,10 +171,12 @@ enum status weight_gradient<bf16>(const struct convolution *convolution,
 template <>
 enum status weight_gradient<float>(const struct convolution *convolution,
                                    const struct slice *slice) {
-    struct weight_plan plan = weight_plan_of(convolution, slice, WEIGHT_TILE, WEIGHT_TILE);
+    struct weight_plan plan = weight_plan_of(convolution, slice, WEIGHT_TILE, WEIGHT_TILE,
+                                             PLAIN_STEP, WEIGHT_BLOCKS);
     LAUNCH(plain_weight_kernel<float>, dim3(plan.tiles, plan.splits), PLAIN_THREADS, 0,
            cuda_stream(), slice->device_segments, plan, device_view_of(&convolution->input),
-           device_gradient_of(convolution), reinterpret_cast<float *>(slice->scratch));
+           device_gradient_of(convolution), reinterpret_cast<float *>(slice->scratch),
+           slice->gradient + convolution->weight_offset);
     enum status status = cuda_launched("plain_weight_kernel");
     return status == STATUS_OK ? add_splits(convolution, slice, plan) : status;
 }

@@ -19,28 +19,27 @@ struct exciting {
     const struct segment *segments;
     struct device_view view;
     struct view_gradient gradient; /* d loss / d (a gate) on entry */
+    struct image_area area;
     struct tensor pooled, gate;
     struct excite_rows rows;
 };
 
 /* d loss / d gate = sum over the image's pixels of d (a gate) a; on through the hard sigmoid. */
-template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS, 3) gate_kernel(const struct exciting all) {
-    __shared__ struct sums_room<1> room;
+template <class T, int THREADS>
+static __global__ void __launch_bounds__(THREADS, MANY_THREADS / THREADS)
+    gate_kernel(const struct exciting all) {
+    __shared__ struct sums_room<1, THREADS> room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z, &entry = all.gradient.tensor;
     int image = (int)blockIdx.y, kept = tensor_kept(&z, &segment);
     if (image >= segment.images)
         return;
-    float *d_gate = image_row(all.rows.d_gate, segment, image);
-    float *pooled = image_row(all.rows.pooled, segment, image);
-    const T *gate = tensor_row<T>(all.gate, segment, image);
-    const T *mean = tensor_row<T>(all.pooled, segment, image);
     /* Rows reach over all channels, so that images of all widths make one matrix. */
     for (int c = kept + (int)threadIdx.x; blockIdx.x == 0 && c < all.rows.d_gate.length;
-         c += PIXEL_THREADS)
-        d_gate[c] = pooled[c] = 0;
-    struct pixel_share share = pixel_share_of(kept);
+         c += THREADS)
+        image_row(all.rows.d_gate, segment, image)[c] =
+            image_row(all.rows.pooled, segment, image)[c] = 0;
+    struct pixel_share share = pixel_share_of(kept, THREADS);
     if (share.vectors == 0)
         return;
     int area = z.height * z.width, first_pixel = image * area;
@@ -73,25 +72,30 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) gate_kernel(const str
             FOR_LANES(sums.of[0][lane] += d[lane] * a[lane])
         }
     }
-    add_rows(room, share, sums, [=](int, int channel, float sum) {
+    /* Made once more rather than kept in registers all the while. */
+    segment = all.segments[blockIdx.z], kept = tensor_kept(&z, &segment);
+    share = pixel_share_of(kept, THREADS);
+    add_rows(room, share, sums, [&](int, int channel, float sum) {
         if (channel >= kept)
             return;
-        float value = to_float(gate[channel]);
-        d_gate[channel] = value > 0 && value < 1 ? sum * (1.0f / 6.0f) : 0.0f;
-        pooled[channel] = to_float(mean[channel]);
+        float value = to_float(tensor_row<T>(all.gate, segment, image)[channel]);
+        image_row(all.rows.d_gate, segment, image)[channel] =
+            value > 0 && value < 1 ? sum * (1.0f / 6.0f) : 0.0f;
+        image_row(all.rows.pooled, segment, image)[channel] =
+            to_float(tensor_row<T>(all.pooled, segment, image)[channel]);
     });
 }
 
-/* d loss / d a = d (a gate) gate + d pooled / pixels; part: 1 / pixels */
+/* d loss / d a = d (a gate) gate + d pooled / pixels */
 template <class T>
 static __device__ __forceinline__ void ungate(const struct exciting &all,
                                               const struct segment &segment, int image, int channel,
-                                              float part, float (&d)[LANES]) {
+                                              float (&d)[LANES]) {
     float row[LANES];
     load8(row, tensor_row<T>(all.gate, segment, image) + channel);
     FOR_LANES(d[lane] *= row[lane])
     load8(row, image_row(all.rows.d_pooled, segment, image) + channel);
-    FOR_LANES(d[lane] += row[lane] * part)
+    FOR_LANES(d[lane] += row[lane] * all.area.share)
 }
 
 /* That, and on through the activation. */
@@ -102,12 +106,11 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) input_kernel(const st
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z;
     const struct view_gradient &gradient = all.gradient;
-    int kept = tensor_kept(&z, &segment), area = z.height * z.width;
-    int begin = piece_begin(segment.images * area, (int)blockIdx.y, (int)gridDim.y);
-    int end = piece_begin(segment.images * area, (int)blockIdx.y + 1, (int)gridDim.y);
-    leave_count(gradient.sums, segment, kept > 0 ? end - begin : 0);
+    int kept = tensor_kept(&z, &segment);
+    struct stretch stretch = stretch_of(segment.images * all.area.pixels, kept);
+    leave_count(gradient.sums, segment, kept > 0 ? stretch.end - stretch.begin : 0);
     struct pixel_share share = pixel_share_of(kept);
-    if (begin == end || share.vectors == 0)
+    if (stretch.begin == stretch.end || share.vectors == 0)
         return;
     int channel = share.channel, ld_z = tensor_ld(&z, &segment);
     int ld = tensor_ld(&gradient.tensor, &segment);
@@ -115,12 +118,11 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) input_kernel(const st
     const T *z_at = segment_data<T>(z, segment) + channel;
     T *into = segment_data<T>(gradient.tensor, segment) + channel;
     fill_norm_room(norm_room, share, all.view.norm, segment, kept);
-    float part = 1.0f / (float)area;
     struct lane_sums<2> sums;
     sums.clear();
     /* One body for all pixels under way: unrolled it takes too many registers. */
-    int last = share.row < share.rows ? end : begin;
-    for (int first = begin + share.row; first < last; first += FLIGHT<T> * share.rows) {
+    int last = share.row < share.rows ? stretch.end : stretch.begin;
+    for (int first = stretch.begin + share.row; first < last; first += FLIGHT<T> * share.rows) {
         struct packed<T> packed_d[FLIGHT<T>] = {}, packed_z[FLIGHT<T>] = {};
 #pragma unroll
         for (int i = 0; i < FLIGHT<T>; i++) {
@@ -135,21 +137,25 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) input_kernel(const st
             int pixel = first + i * share.rows;
             float da[LANES], values[LANES];
             unpack(da, packed_d[0]);
+            ungate<T>(all, segment, image_of(all.area, pixel), channel, da);
             unpack(values, packed_z[0]);
-            ungate<T>(all, segment, pixel / area, channel, part, da);
             through_view8(all.view.activation, all.view.norm, norm_room, share.vector, values, da,
                           ALL_LANES);
-            round8<T>(da);
+            struct packed<T> stored;
+            pack_rounded(stored, da);
+            if (lanes == ALL_LANES)
+                store_packed(into + (size_t)pixel * ld, stored);
+            else
+                store_lanes(into + (size_t)pixel * ld, da, lanes);
             if (gradient.sums.parts > 0)
                 sum_gradient(sums, norm_room, share.vector, values, da);
-            store_lanes(into + (size_t)pixel * ld, da, lanes);
 #pragma unroll
             for (int next = 1; next < FLIGHT<T>; next++)
                 packed_d[next - 1] = packed_d[next], packed_z[next - 1] = packed_z[next];
         }
     }
     if (gradient.sums.parts > 0)
-        leave_sums(room, share, sums, gradient.sums, all.segments, z);
+        leave_sums(room, share, sums, gradient.sums, segment, z);
 }
 
 template <class T>
@@ -159,15 +165,19 @@ enum status cuda_squeeze_excite_backward(const struct squeeze_excite *squeeze,
     struct exciting all = {slice->device_segments,
                            device_view_of(&squeeze->input),
                            view_gradient_of(&squeeze->input),
+                           image_area_of(*z),
                            squeeze->pooled,
                            squeeze->gate,
                            excite_rows_of(squeeze, slice)};
     int chunks = channel_chunks(z->channels), parts = all.gradient.sums.parts;
     if (parts == 0)
-        parts = pixel_parts(slice, chunks, z->height * z->width);
+        parts = pixel_parts(slice, 1, z->height * z->width);
     TRY(cuda_excite_clear(&all.rows));
-    LAUNCH(gate_kernel<T>, dim3(chunks, largest_segment(slice), slice->count), PIXEL_THREADS, 0,
-           cuda_stream(), all);
+    dim3 images(chunks, largest_segment(slice), slice->count);
+    if (takes_many(*z))
+        LAUNCH((gate_kernel<T, MANY_THREADS>), images, MANY_THREADS, 0, cuda_stream(), all);
+    else
+        LAUNCH((gate_kernel<T, FEW_THREADS>), images, FEW_THREADS, 0, cuda_stream(), all);
     TRY(cuda_launched("squeeze_excite_gate"));
     TRY(cuda_excite_backward<T>(squeeze, &all.rows, slice));
     TRY(cuda_excite_gradient(squeeze, &all.rows, slice->gradient));

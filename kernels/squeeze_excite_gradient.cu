@@ -3,9 +3,11 @@
  * how a batch is cut into slices. */
 #include "squeeze_excite.cuh"
 
-constexpr int TILE = 32, THREADS = 256;
-constexpr int EACH = TILE * TILE / THREADS; /* results of a thread */
-constexpr int LINES = THREADS / TILE;       /* of a tile that all threads load at once */
+constexpr int TILE = 32, THREADS = 256;     /* TILE x TILE results of a block */
+constexpr int EACH = TILE * TILE / THREADS; /* of a thread */
+constexpr int LINES = THREADS / TILE;       /* images that all threads load at once */
+constexpr int IMAGES = 64;                  /* under way at once */
+constexpr int TURNS = IMAGES / LINES;
 
 /* gradient[n][k] += d[image][n] value[image][k] and bias[n] += d[image][n] for all images. */
 struct outer {
@@ -19,27 +21,27 @@ struct outers {
     int images;
 };
 
-typedef float tile[TILE][TILE + 4]; /* [image][column]; rows stay aligned to 16 bytes */
+typedef float tile[IMAGES][TILE + 4]; /* [image][column]; rows stay aligned to 16 bytes */
 
-static __device__ __forceinline__ void fetch(float (&into)[EACH], const struct image_rows &rows,
+static __device__ __forceinline__ void fetch(float (&into)[TURNS], const struct image_rows &rows,
                                              int first, int images, int column) {
     int at = column + (int)threadIdx.x % TILE, image = first + (int)threadIdx.x / TILE;
 #pragma unroll
-    for (int i = 0; i < EACH; i++, image += LINES)
+    for (int i = 0; i < TURNS; i++, image += LINES)
         into[i] =
             image < images && at < rows.length ? rows.at[(size_t)image * rows.length + at] : 0.0f;
 }
 
-static __device__ __forceinline__ void put(tile &tile, const float (&from)[EACH]) {
+static __device__ __forceinline__ void put(tile &tile, const float (&from)[TURNS]) {
 #pragma unroll
-    for (int i = 0; i < EACH; i++)
+    for (int i = 0; i < TURNS; i++)
         tile[(int)threadIdx.x / TILE + i * LINES][(int)threadIdx.x % TILE] = from[i];
 }
 
 static __device__ __forceinline__ void add_images(const tile &d, const tile &value, int row,
                                                   int column, float (&results)[EACH]) {
 #pragma unroll 8
-    for (int image = 0; image < TILE; image++) {
+    for (int image = 0; image < IMAGES; image++) {
         float4 of_d = *reinterpret_cast<const float4 *>(&d[image][row]);
         float times = value[image][column];
         results[0] += of_d.x * times, results[1] += of_d.y * times;
@@ -47,13 +49,19 @@ static __device__ __forceinline__ void add_images(const tile &d, const tile &val
     }
 }
 
-/* x: columns k, y: rows n, z: which of the two matrices */
+static __device__ __forceinline__ float add_column(const tile &d, int column, float sum) {
+#pragma unroll 16
+    for (int image = 0; image < IMAGES; image++)
+        sum += d[image][column];
+    return sum;
+}
+
+/* z: which of the two matrices; x: tiles of all channels, y: of hidden ones */
 static __global__ void __launch_bounds__(THREADS) outer_kernel(const struct outers all) {
     __shared__ tile d, value;
     const struct outer outer = blockIdx.z == 0 ? all.reduce : all.expand;
-    int n = (int)blockIdx.y * TILE, k = (int)blockIdx.x * TILE;
-    if (n >= outer.columns_n || k >= outer.columns_k)
-        return;
+    int n = (int)(blockIdx.z == 0 ? blockIdx.y : blockIdx.x) * TILE;
+    int k = (int)(blockIdx.z == 0 ? blockIdx.x : blockIdx.y) * TILE;
     int column = (int)threadIdx.x % TILE, row = (int)threadIdx.x / TILE * EACH;
     bool sums = k == 0 && (int)threadIdx.x < TILE && n + column < outer.columns_n;
     float *into = outer.gradient + (size_t)(n + row) * outer.columns_k + k + column;
@@ -63,18 +71,18 @@ static __global__ void __launch_bounds__(THREADS) outer_kernel(const struct oute
     for (int i = 0; i < EACH; i++)
         results[i] = i < rows ? into[(size_t)i * outer.columns_k] : 0.0f;
 
-    float next_d[EACH], next_value[EACH];
+    float next_d[TURNS], next_value[TURNS];
     fetch(next_d, outer.d, 0, all.images, n);
     fetch(next_value, outer.value, 0, all.images, k);
-    for (int first = 0; first < all.images; first += TILE) {
+    for (int first = 0; first < all.images; first += IMAGES) {
         put(d, next_d);
         put(value, next_value);
         __syncthreads();
-        fetch(next_d, outer.d, first + TILE, all.images, n);
-        fetch(next_value, outer.value, first + TILE, all.images, k);
+        fetch(next_d, outer.d, first + IMAGES, all.images, n);
+        fetch(next_value, outer.value, first + IMAGES, all.images, k);
         add_images(d, value, row, column, results);
-        for (int image = 0; image < TILE && sums; image++)
-            bias += d[image][column];
+        if (sums)
+            bias = add_column(d, column, bias);
         __syncthreads();
     }
     if (sums)
@@ -144,7 +152,7 @@ enum status cuda_excite_gradient(const struct squeeze_excite *squeeze,
                   gradient + squeeze->expand_offset,
                   gradient + squeeze->expand_bias_offset};
     all.images = rows->count;
-    int most = pieces(channels > hidden ? channels : hidden, TILE);
-    LAUNCH(outer_kernel, dim3(most, most, 2), THREADS, 0, cuda_stream(), all);
+    LAUNCH(outer_kernel, dim3(pieces(channels, TILE), pieces(hidden, TILE), 2), THREADS, 0,
+           cuda_stream(), all);
     return cuda_launched("squeeze_excite_gradient");
 }

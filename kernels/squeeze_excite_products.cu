@@ -1,12 +1,14 @@
-/* Products of squeeze-excite: rows of images times a matrix's prefix. A tile of results has TILE
- * columns and EACH images per line of threads, so that small segments do not leave most of it
- * empty; factors go through shared memory by steps of TILE. */
+/* Products of squeeze-excite: rows of images times a matrix's prefix. They are small, so what
+ * counts is the time that memory takes to answer: a tile of results is small, that there be many
+ * blocks; a block loads long pieces of its rows at once, and its warps share a piece out among
+ * themselves. */
 #include "cuda_ops.h"
 #include "squeeze_excite.cuh"
 
-constexpr int TILE = 32, THREADS = 256;
-constexpr int LINES = THREADS / TILE; /* of threads */
-constexpr int WEIGHTS = TILE / LINES; /* of a tile, that a thread loads */
+constexpr int TILE = 16; /* images, and columns */
+constexpr int THREADS = TILE * TILE, WARPS = THREADS / WARP;
+constexpr int PIECE = THREADS; /* factors of a sum that are loaded at once */
+constexpr int FACTORS = 4;     /* that a thread takes at once */
 
 /* into[image][n] = sum over kept k of from[image][k] weight(n, k), and what comes after. */
 struct product {
@@ -24,178 +26,187 @@ struct product {
     struct image_rows values; /* gets the tensor itself */
 };
 
-template <int EACH> struct __align__(16) tiles {
-    float images[TILE][LINES * EACH + 4]; /* [k][image]; rows stay aligned to 16 bytes */
-    float weights[TILE][TILE + 1];        /* [k][n] */
+typedef float piece[TILE][PIECE + FACTORS]; /* [image or n][k]; rows stay aligned to 16 bytes */
+
+struct __align__(16) pieces_of_rows {
+    piece images, weights;
 };
 
-template <int EACH> struct neighbours;
-template <> struct neighbours<1> { float of[1]; };
-template <> struct __align__(8) neighbours<2> {
-    float of[2];
-};
-template <> struct __align__(16) neighbours<4> {
-    float of[4];
+/* A thread's share of both pieces, on its way from memory. */
+struct fetched {
+    float images[TILE], weights[TILE];
 };
 
-/* results[i] is of image EACH (thread / TILE) + i of the tile and column thread % TILE. A tile is
- * summed up by itself: long sums of few summands each lose less. */
-template <int EACH>
-static __device__ __forceinline__ void multiply(const struct tiles<EACH> &tiles,
-                                                float (&results)[EACH]) {
-    int column = (int)threadIdx.x % TILE, row = (int)threadIdx.x / TILE * EACH;
-    float sums[EACH] = {};
-#pragma unroll 8
-    for (int k = 0; k < TILE; k++) {
-        float weight = tiles.weights[k][column];
-        struct neighbours<EACH> images =
-            *reinterpret_cast<const struct neighbours<EACH> *>(&tiles.images[k][row]);
-#pragma unroll
-        for (int i = 0; i < EACH; i++)
-            sums[i] += images.of[i] * weight;
-    }
-#pragma unroll
-    for (int i = 0; i < EACH; i++)
-        results[i] += sums[i];
+/* Where an element of the weights' piece lies: threads go along what is contiguous in memory. */
+struct place {
+    int n, k;
+};
+static __device__ __forceinline__ struct place place_of(const struct product &product, int i) {
+    int thread = (int)threadIdx.x;
+    if (product.step_k == 1)
+        return {i, thread};
+    return {thread % TILE, thread / TILE + i * TILE};
 }
 
-/* A thread's share of both tiles, on its way from memory. Weights past the kept ones may hold
- * anything: they are not read. */
-template <int EACH> struct fetched { float images[EACH], weights[WEIGHTS]; };
-
-template <int EACH>
-static __device__ __forceinline__ struct fetched<EACH> fetch(const struct product &product,
-                                                             const float *from, int images, int n,
-                                                             int k, int kept_n, int kept_k) {
-    int fast = (int)threadIdx.x % TILE, slow = (int)threadIdx.x / TILE;
-    bool along_k = product.step_k == 1;
-    struct fetched<EACH> fetched;
+/* What lies past the kept ones may be anything: it is not read. */
+static __device__ __forceinline__ void fetch(struct fetched &fetched, const struct product &product,
+                                             const float *from, int images, int n, int k,
+                                             int kept_n, int kept_k) {
+    int at = k + (int)threadIdx.x;
 #pragma unroll
-    for (int i = 0; i < EACH; i++) {
-        int image = slow + i * LINES;
-        fetched.images[i] = image < images && k + fast < kept_k
-                                ? from[(size_t)image * product.from.length + k + fast]
-                                : 0.0f;
-    }
+    for (int i = 0; i < TILE; i++)
+        fetched.images[i] =
+            i < images && at < kept_k ? from[(size_t)i * product.from.length + at] : 0.0f;
 #pragma unroll
-    for (int i = 0; i < WEIGHTS; i++, slow += LINES) {
-        int at_n = n + (along_k ? slow : fast), at_k = k + (along_k ? fast : slow);
+    for (int i = 0; i < TILE; i++) {
+        struct place place = place_of(product, i);
+        int at_n = n + place.n, at_k = k + place.k;
         fetched.weights[i] =
             at_n < kept_n && at_k < kept_k
                 ? product.weight[(size_t)at_n * product.step_n + (size_t)at_k * product.step_k]
                 : 0.0f;
     }
-    return fetched;
 }
 
-template <int EACH>
-static __device__ __forceinline__ void put(struct tiles<EACH> &tiles,
-                                           const struct fetched<EACH> &fetched, bool along_k) {
-    int fast = (int)threadIdx.x % TILE, slow = (int)threadIdx.x / TILE;
-#pragma unroll
-    for (int i = 0; i < EACH; i++)
-        tiles.images[fast][slow + i * LINES] = fetched.images[i];
-#pragma unroll
-    for (int i = 0; i < WEIGHTS; i++, slow += LINES)
-        tiles.weights[along_k ? fast : slow][along_k ? slow : fast] = fetched.weights[i];
-}
-
-/* The next tiles are on their way while these are multiplied. */
-template <int EACH>
 static __device__ __forceinline__ void
-product_of(struct tiles<EACH> &tiles, const struct product &product, const float *from, int images,
-           int n, int kept_n, int kept_k, float (&results)[EACH]) {
+put(struct pieces_of_rows &room, const struct product &product, const struct fetched &fetched) {
 #pragma unroll
-    for (int i = 0; i < EACH; i++)
-        results[i] = 0;
-    struct fetched<EACH> fetched = fetch<EACH>(product, from, images, n, 0, kept_n, kept_k);
-    for (int k = 0; k < kept_k; k += TILE) {
-        put(tiles, fetched, product.step_k == 1);
+    for (int i = 0; i < TILE; i++) {
+        struct place place = place_of(product, i);
+        room.images[i][threadIdx.x] = fetched.images[i];
+        room.weights[place.n][place.k] = fetched.weights[i];
+    }
+}
+
+/* The results of a thread: images line, line + 4, ... and columns, of its warp's share of k. */
+constexpr int LINES = 4, COLUMNS = WARP / LINES;
+constexpr int EACH_IMAGES = TILE / LINES, EACH_COLUMNS = TILE / COLUMNS;
+typedef float results_of_thread[EACH_IMAGES][EACH_COLUMNS];
+
+static __device__ __forceinline__ float add_products(float sum, const float4 &a, const float4 &b) {
+    return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
+}
+
+/* A piece is summed up by itself: long sums of few summands each lose less. */
+static __device__ __forceinline__ void multiply(const struct pieces_of_rows &room, int factors,
+                                                results_of_thread &results) {
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+    int line = lane / COLUMNS, column = lane % COLUMNS;
+    results_of_thread sums = {};
+#pragma unroll 1
+    for (int k = warp * FACTORS; k < factors; k += WARPS * FACTORS) {
+        float4 images[EACH_IMAGES], weights[EACH_COLUMNS];
+#pragma unroll
+        for (int i = 0; i < EACH_IMAGES; i++)
+            images[i] = *reinterpret_cast<const float4 *>(&room.images[line + i * LINES][k]);
+#pragma unroll
+        for (int j = 0; j < EACH_COLUMNS; j++)
+            weights[j] = *reinterpret_cast<const float4 *>(&room.weights[column + j * COLUMNS][k]);
+#pragma unroll
+        for (int i = 0; i < EACH_IMAGES; i++)
+#pragma unroll
+            for (int j = 0; j < EACH_COLUMNS; j++)
+                sums[i][j] = add_products(sums[i][j], images[i], weights[j]);
+    }
+#pragma unroll
+    for (int i = 0; i < EACH_IMAGES; i++)
+#pragma unroll
+        for (int j = 0; j < EACH_COLUMNS; j++)
+            results[i][j] += sums[i][j];
+}
+
+/* The sum for image thread / TILE of the tile and column thread % TILE: the warps' shares in order.
+ */
+static __device__ __forceinline__ float add_warps(struct pieces_of_rows &room,
+                                                  const results_of_thread &results) {
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+    float *shares = &room.images[0][0]; /* [warp][image][column] */
+    static_assert(sizeof room.images >= WARPS * THREADS * sizeof(float), "room for the shares");
+#pragma unroll
+    for (int i = 0; i < EACH_IMAGES; i++)
+#pragma unroll
+        for (int j = 0; j < EACH_COLUMNS; j++)
+            shares[warp * THREADS + (lane / COLUMNS + i * LINES) * TILE + lane % COLUMNS +
+                   j * COLUMNS] = results[i][j];
+    __syncthreads();
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < WARPS; i++)
+        sum += shares[i * THREADS + (int)threadIdx.x];
+    return sum;
+}
+
+/* The next pieces are on their way while these are multiplied. */
+static __device__ __forceinline__ float product_of(struct pieces_of_rows &room,
+                                                   const struct product &product, const float *from,
+                                                   int images, int n, int kept_n, int kept_k) {
+    results_of_thread results = {};
+    struct fetched fetched;
+    fetch(fetched, product, from, images, n, 0, kept_n, kept_k);
+    for (int k = 0; k < kept_k; k += PIECE) {
+        put(room, product, fetched);
         __syncthreads();
-        fetched = fetch<EACH>(product, from, images, n, k + TILE, kept_n, kept_k);
-        multiply(tiles, results);
+        if (k + PIECE < kept_k)
+            fetch(fetched, product, from, images, n, k + PIECE, kept_n, kept_k);
+        multiply(room, min(PIECE, kept_k - k), results);
         __syncthreads();
     }
+    return add_warps(room, results);
 }
 
 /* x: columns, y: images, z: segment */
-template <class T, int EACH>
-static __global__ void __launch_bounds__(THREADS) forward_kernel(const struct product product) {
-    __shared__ struct tiles<EACH> tiles;
+template <class T>
+static __global__ void __launch_bounds__(THREADS, 2) forward_kernel(const struct product product) {
+    __shared__ struct pieces_of_rows room;
     struct segment segment = product.segments[blockIdx.z];
-    int n = (int)blockIdx.x * TILE, first = (int)blockIdx.y * LINES * EACH;
+    int n = (int)blockIdx.x * TILE, first = (int)blockIdx.y * TILE;
     int kept_n = product.kept_n[segment.group], kept_k = product.kept_k[segment.group];
     if (n >= kept_n || first >= segment.images)
         return;
-    float results[EACH];
-    product_of(tiles, product, image_row(product.from, segment, first), segment.images - first, n,
-               kept_n, kept_k, results);
-    int column = n + (int)threadIdx.x % TILE, image = first + (int)threadIdx.x / TILE * EACH;
-    if (column >= kept_n)
+    float sum = product_of(room, product, image_row(product.from, segment, first),
+                           segment.images - first, n, kept_n, kept_k);
+    int column = n + (int)threadIdx.x % TILE, image = first + (int)threadIdx.x / TILE;
+    if (column >= kept_n || image >= segment.images)
         return;
-    float bias = product.bias[column];
-#pragma unroll
-    for (int i = 0; i < EACH; i++) {
-        if (image + i >= segment.images)
-            break;
-        float result = activate(product.activation, bias + results[i]);
-        tensor_row<T>(product.tensor, segment, image + i)[column] = from_float<T>(result);
-        if (product.into.at != NULL)
-            image_row(product.into, segment, image + i)[column] = result;
-    }
+    float result = activate(product.activation, product.bias[column] + sum);
+    tensor_row<T>(product.tensor, segment, image)[column] = from_float<T>(result);
+    if (product.into.at != NULL)
+        image_row(product.into, segment, image)[column] = result;
 }
 
 /* Writes rows to their full length: zeros past the kept columns. */
-template <class T, int EACH>
-static __global__ void __launch_bounds__(THREADS) backward_kernel(const struct product product) {
-    __shared__ struct tiles<EACH> tiles;
+template <class T>
+static __global__ void __launch_bounds__(THREADS, 2) backward_kernel(const struct product product) {
+    __shared__ struct pieces_of_rows room;
     struct segment segment = product.segments[blockIdx.z];
-    int n = (int)blockIdx.x * TILE, first = (int)blockIdx.y * LINES * EACH;
+    int n = (int)blockIdx.x * TILE, first = (int)blockIdx.y * TILE;
     int kept_n = product.kept_n[segment.group], kept_k = product.kept_k[segment.group];
     if (first >= segment.images)
         return;
-    float results[EACH];
-    product_of(tiles, product, image_row(product.from, segment, first), segment.images - first, n,
-               kept_n, n < kept_n ? kept_k : 0, results);
-    int column = n + (int)threadIdx.x % TILE, image = first + (int)threadIdx.x / TILE * EACH;
-    if (column >= product.into.length)
+    float sum = product_of(room, product, image_row(product.from, segment, first),
+                           segment.images - first, n, kept_n, n < kept_n ? kept_k : 0);
+    int column = n + (int)threadIdx.x % TILE, image = first + (int)threadIdx.x / TILE;
+    if (column >= product.into.length || image >= segment.images)
         return;
-#pragma unroll
-    for (int i = 0; i < EACH; i++) {
-        if (image + i >= segment.images)
-            break;
-        float result = column < kept_n ? results[i] : 0;
-        if (product.tensor.data != NULL) {
-            float value = 0;
-            if (column < kept_n)
-                value = to_float(tensor_row<T>(product.tensor, segment, image + i)[column]);
-            image_row(product.values, segment, image + i)[column] = value;
-            result = value > 0 ? result : 0;
-        }
-        image_row(product.into, segment, image + i)[column] = result;
+    float result = column < kept_n ? sum : 0;
+    if (product.tensor.data != NULL) {
+        float value = 0;
+        if (column < kept_n)
+            value = to_float(tensor_row<T>(product.tensor, segment, image)[column]);
+        image_row(product.values, segment, image)[column] = value;
+        result = value > 0 ? result : 0;
     }
-}
-
-template <class T, int EACH>
-static void launch(const struct product &product, int columns, bool forward,
-                   const struct slice *slice) {
-    dim3 grid(pieces(columns, TILE), pieces(largest_segment(slice), LINES * EACH), slice->count);
-    if (forward)
-        LAUNCH((forward_kernel<T, EACH>), grid, THREADS, 0, cuda_stream(), product);
-    else
-        LAUNCH((backward_kernel<T, EACH>), grid, THREADS, 0, cuda_stream(), product);
+    image_row(product.into, segment, image)[column] = result;
 }
 
 template <class T>
 static void launch_product(const struct product &product, int columns, bool forward,
                            const struct slice *slice) {
-    int images = largest_segment(slice);
-    if (images <= LINES)
-        launch<T, 1>(product, columns, forward, slice);
-    else if (images <= 2 * LINES)
-        launch<T, 2>(product, columns, forward, slice);
+    dim3 grid(pieces(columns, TILE), pieces(largest_segment(slice), TILE), slice->count);
+    if (forward)
+        LAUNCH(forward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
     else
-        launch<T, 4>(product, columns, forward, slice);
+        LAUNCH(backward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
 }
 
 template <class T>

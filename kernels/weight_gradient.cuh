@@ -1,8 +1,10 @@
 /* The gradient of a product's weights, dW[out][in] = sum over rows of dz^T a.
  *
- * Rows are split: the segments, each cut into pieces, are units; split s is a run of units. A split
- * leaves its sum in scratch [split][out][in], for the tiles that one of its segments keeps; a
- * second kernel adds the splits in their order, skipping those that keep nothing of an element.
+ * A block makes one tile of dW, in steps of a few rows. The steps of all segments that keep
+ * something of the tile follow each other; split s has a run of them, whatever segments it crosses,
+ * so that blocks are equally long and groups cost no partials. A split leaves its sum in scratch
+ * [tile][split][out][in], and a second kernel adds the splits in their order. A tile of one split
+ * is added to the gradient at once. What a tile has beyond the kept channels is zero.
  */
 #ifndef TAPER_WEIGHT_GRADIENT_CUH
 #define TAPER_WEIGHT_GRADIENT_CUH
@@ -11,70 +13,104 @@
 #include "product_plain.cuh"
 
 constexpr int WEIGHT_TILE = 64;             /* of either side */
-constexpr int WEIGHT_BLOCKS = 1056;         /* that keep the device busy */
+constexpr int WEIGHT_BLOCKS = 528;          /* that the device has at once */
 constexpr size_t WEIGHT_SCRATCH = 48 << 20; /* bytes */
-constexpr int ADD_COLUMNS = 32;             /* elements of a block that adds splits */
+constexpr int LEAST_STEPS = 4;              /* of a split: it takes a while to begin and to end */
+constexpr int ADD_THREADS = 256, ADD_VECTORS = 8 /* a block's fewest */, ADD_AT_ONCE = 8;
 
 struct weight_plan {
-    int segments, pieces, splits;
+    int segments, splits;
     int outputs, inputs; /* full */
-    int tiles;
-
-    __device__ int first_unit(int split) const {
-        return piece_begin(segments * pieces, split, splits);
-    }
+    int outs, ins;       /* of a tile */
+    int across, tiles;
+    int step, area; /* rows of a step, of an image */
+    const int *kept_out, *kept_in;
 };
 
-/* Tiles of outs x ins. */
 static inline struct weight_plan weight_plan_of(const struct convolution *convolution,
-                                                const struct slice *slice, int outs, int ins) {
+                                                const struct slice *slice, int outs, int ins,
+                                                int step, int blocks) {
     const struct tensor *input = convolution->input.tensor;
     struct weight_plan plan = {};
     plan.segments = slice->count;
     plan.outputs = convolution->output.channels, plan.inputs = input->channels;
-    plan.tiles = pieces(plan.outputs, outs) * pieces(plan.inputs, ins);
-    size_t most = WEIGHT_SCRATCH / ((size_t)plan.outputs * plan.inputs * sizeof(float));
-    int wanted = pieces(WEIGHT_BLOCKS, plan.tiles);
-    wanted = (size_t)wanted > most ? (int)most : wanted;
-    wanted = wanted > 0 ? wanted : 1;
-    int rows = largest_segment(slice) * input->height * input->width;
-    plan.pieces = pieces(wanted, slice->count);
-    if (plan.pieces > pieces(rows, WEIGHT_TILE))
-        plan.pieces = pieces(rows, WEIGHT_TILE);
-    int units = plan.pieces * slice->count;
-    plan.splits = (size_t)units > most ? (int)most : units;
+    plan.outs = outs, plan.ins = ins;
+    plan.across = pieces(plan.inputs, ins), plan.tiles = plan.across * pieces(plan.outputs, outs);
+    plan.step = step, plan.area = input->height * input->width;
+    plan.kept_out = convolution->output.kept, plan.kept_in = input->kept;
+    size_t steps = 0, most = WEIGHT_SCRATCH / ((size_t)plan.tiles * outs * ins * sizeof(float));
+    for (int i = 0; i < slice->count; i++)
+        steps += pieces((size_t)slice->segments[i].images * plan.area, step);
+    most = most < steps / LEAST_STEPS ? most : steps / LEAST_STEPS;
+    size_t wanted = (size_t)blocks / plan.tiles;
+    plan.splits = (int)(wanted < most ? wanted : most);
     plan.splits = plan.splits > 0 ? plan.splits : 1;
     return plan;
 }
 
-/* One matrix at the least. */
-static inline size_t weight_scratch(const struct convolution *convolution) {
-    size_t matrix =
-        (size_t)convolution->output.channels * convolution->input.tensor->channels * sizeof(float);
-    return matrix > WEIGHT_SCRATCH ? matrix : WEIGHT_SCRATCH;
+static __device__ __forceinline__ int steps_of_segment(const struct weight_plan &plan,
+                                                       const struct segment *segments, int index,
+                                                       int out, int in) {
+    if (index >= plan.segments)
+        return 0;
+    int group = segments[index].group, images = segments[index].images;
+    bool keeps = out < plan.kept_out[group] && in < plan.kept_in[group];
+    return keeps ? (images * plan.area + plan.step - 1) / plan.step : 0;
 }
 
-/* Whether one of the split's segments keeps the element; nothing of a tile is kept if its first
- * element is not. */
-static __device__ __forceinline__ bool split_keeps(const struct weight_plan &plan,
-                                                   const struct segment *segments,
-                                                   const int *kept_out, const int *kept_in,
-                                                   int split, int out, int in) {
-    int first = plan.first_unit(split), end = plan.first_unit(split + 1);
-    for (int s = first / plan.pieces; s * plan.pieces < end; s++) {
-        int group = segments[s].group;
-        if (out < kept_out[group] && in < kept_in[group])
-            return true;
+/* Of all segments that keep something of the tile at (out, in): its first element. By whole
+ * warps. */
+static __device__ __forceinline__ int
+steps_of_tile(const struct weight_plan &plan, const struct segment *segments, int out, int in) {
+    int steps = 0;
+    for (int first = 0; first < plan.segments; first += WARP)
+        steps += steps_of_segment(plan, segments, first + (int)threadIdx.x % WARP, out, in);
+#pragma unroll
+    for (int apart = WARP / 2; apart > 0; apart /= 2)
+        steps += __shfl_xor_sync(0xffffffffu, steps, apart);
+    return steps;
+}
+
+/* work(segment, first row, end row) for the split's runs of steps. By whole blocks. */
+template <class Work>
+static __device__ __forceinline__ void each_run(const struct weight_plan &plan,
+                                                const struct segment *segments, int steps,
+                                                int split, int out, int in, const Work &work) {
+    int begin = piece_begin(steps, split, plan.splits);
+    int end = piece_begin(steps, split + 1, plan.splits), passed = 0;
+    for (int first = 0; first < plan.segments && passed < end; first += WARP) {
+        int mine = steps_of_segment(plan, segments, first + (int)threadIdx.x % WARP, out, in);
+        for (int s = 0; s < WARP && first + s < plan.segments && passed < end; s++) {
+            int count = __shfl_sync(0xffffffffu, mine, s);
+            int from = begin > passed ? begin - passed : 0;
+            int to = end - passed < count ? end - passed : count;
+            passed += count;
+            if (from >= to)
+                continue;
+            const struct segment segment = segments[first + s];
+            int rows = segment.images * plan.area;
+            work(segment, from * plan.step, to * plan.step < rows ? to * plan.step : rows);
+        }
     }
-    return false;
 }
 
-/* Rows of a unit: whole steps, so that pieces begin where vectors of rows do. */
-static __device__ __forceinline__ struct part_rows rows_of_unit(const struct weight_plan &plan,
-                                                                const struct tensor &tensor,
-                                                                const struct segment &segment,
-                                                                int unit, int step) {
-    return rows_of_part(tensor, segment, unit % plan.pieces, plan.pieces, step);
+/* Two neighbouring sums of a tile, at a row and an even column of it. */
+static __device__ __forceinline__ void leave_sums(const struct weight_plan &plan, float *partial,
+                                                  float *gradient, int row, int column, float first,
+                                                  float second) {
+    if (plan.splits > 1) {
+        size_t tile = (size_t)blockIdx.x * plan.splits + blockIdx.y;
+        float *to = partial + (tile * plan.outs + row) * plan.ins + column;
+        *reinterpret_cast<float2 *>(to) = make_float2(first, second);
+        return;
+    }
+    row += (int)blockIdx.x / plan.across * plan.outs;
+    column += (int)blockIdx.x % plan.across * plan.ins;
+    float *to = gradient + (size_t)row * plan.inputs + column;
+    if (row < plan.outputs && column < plan.inputs)
+        to[0] += first;
+    if (row < plan.outputs && column + 1 < plan.inputs)
+        to[1] += second;
 }
 
 /* Rows [k][channel] of one side into [k][PLAIN_PITCH]. */
@@ -91,65 +127,75 @@ static __device__ __forceinline__ void plain_rows(float *to, const Rows &rows, i
 template <class T>
 __global__ void __launch_bounds__(PLAIN_THREADS)
     plain_weight_kernel(const struct segment *segments, struct weight_plan plan,
-                        struct device_view view, struct device_gradient gradient, float *partial) {
-    int across = (plan.inputs + WEIGHT_TILE - 1) / WEIGHT_TILE, split = blockIdx.y;
-    int out = blockIdx.x / across * WEIGHT_TILE, in = blockIdx.x % across * WEIGHT_TILE;
-    if (!split_keeps(plan, segments, gradient.z.kept, view.z.kept, split, out, in))
+                        struct device_view view, struct device_gradient gradient, float *partial,
+                        float *weight_gradient) {
+    int out = blockIdx.x / plan.across * WEIGHT_TILE, in = blockIdx.x % plan.across * WEIGHT_TILE;
+    int steps = steps_of_tile(plan, segments, out, in);
+    if (steps == 0)
         return;
     __shared__ __align__(16) float left[PLAIN_STEP * PLAIN_PITCH], right[PLAIN_STEP * PLAIN_PITCH];
     plain_sums product = {};
-    for (int unit = plan.first_unit(split); unit < plan.first_unit(split + 1); unit++) {
-        const struct segment segment = segments[unit / plan.pieces];
-        gradient_rows<T> dz(gradient, segment);
-        view_rows<T> a(view, segment);
-        if (out >= dz.kept || in >= a.kept)
-            continue;
-        struct part_rows rows = rows_of_unit(plan, view.z, segment, unit, PLAIN_STEP);
-        for (int first = rows.begin; first < rows.end; first += PLAIN_STEP) {
-            if (threadIdx.x < 128)
-                plain_rows(left, dz, first, rows.end, out, threadIdx.x);
-            else
-                plain_rows(right, a, first, rows.end, in, threadIdx.x - 128);
-            __syncthreads();
-            plain_multiply(product, left, right);
-            __syncthreads();
-        }
-    }
-    int y = out + threadIdx.x / 16 * PLAIN_EACH, x = in + threadIdx.x % 16 * PLAIN_EACH;
-    float *to = partial + (size_t)split * plan.outputs * plan.inputs;
-    for (int i = 0; i < PLAIN_EACH && y + i < plan.outputs; i++)
-        for (int j = 0; j < PLAIN_EACH && x + j < plan.inputs; j++)
-            to[(size_t)(y + i) * plan.inputs + x + j] = product[i][j];
+    each_run(plan, segments, steps, blockIdx.y, out, in,
+             [&](const struct segment &segment, int begin, int end) {
+                 gradient_rows<T> dz(gradient, segment);
+                 view_rows<T> a(view, segment);
+                 for (int first = begin; first < end; first += PLAIN_STEP) {
+                     if (threadIdx.x < 128)
+                         plain_rows(left, dz, first, end, out, threadIdx.x);
+                     else
+                         plain_rows(right, a, first, end, in, threadIdx.x - 128);
+                     __syncthreads();
+                     plain_multiply(product, left, right);
+                     __syncthreads();
+                 }
+             });
+    int y = threadIdx.x / 16 * PLAIN_EACH, x = threadIdx.x % 16 * PLAIN_EACH;
+    for (int i = 0; i < PLAIN_EACH; i++)
+        for (int j = 0; j < PLAIN_EACH; j += 2)
+            leave_sums(plan, partial, weight_gradient, y + i, x + j, product[i][j],
+                       product[i][j + 1]);
 }
 
-/* gradient += ((split 0 + split 1) + ...): thread row y adds the splits y, y + rows, ... */
-static __global__ void add_splits_kernel(const struct segment *segments, struct weight_plan plan,
-                                         const int *kept_out, const int *kept_in,
-                                         const float *partial, float *gradient) {
-    __shared__ float sums[32][ADD_COLUMNS];
-    __shared__ int any[32][ADD_COLUMNS];
-    int x = threadIdx.x, y = threadIdx.y;
-    size_t matrix = (size_t)plan.outputs * plan.inputs;
-    size_t element = (size_t)blockIdx.x * ADD_COLUMNS + x;
-    float sum = 0;
-    int kept = 0;
-    if (element < matrix) {
-        int out = (int)(element / plan.inputs), in = (int)(element % plan.inputs);
-#pragma unroll 4
-        for (int split = y; split < plan.splits; split += blockDim.y) {
-            bool keeps = split_keeps(plan, segments, kept_out, kept_in, split, out, in);
-            sum += keeps ? partial[split * matrix + element] : 0.0f;
-            kept |= keeps;
-        }
+static __device__ __forceinline__ float4 plus(const float4 &a, const float4 &b) {
+    return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+
+/* gradient += sum over the splits: blockDim.x vectors of a tile (blockIdx.y), thread row y adds the
+ * splits y, y + rows, ..., and then the rows are added in pairs. */
+static __global__ void __launch_bounds__(ADD_THREADS, 4)
+    add_splits_kernel(const struct segment *segments, struct weight_plan plan, const float *partial,
+                      float *gradient) {
+    __shared__ float4 sums[ADD_THREADS];
+    int vectors = plan.outs * plan.ins / 4, vector = blockIdx.x * blockDim.x + threadIdx.x;
+    int rows = blockDim.y, at = threadIdx.y * blockDim.x + threadIdx.x;
+    const float4 *from = reinterpret_cast<const float4 *>(partial) +
+                         (size_t)blockIdx.y * plan.splits * vectors + vector;
+    float4 sum = make_float4(0, 0, 0, 0);
+    for (int first = threadIdx.y; first < plan.splits; first += rows * ADD_AT_ONCE) {
+        float4 part[ADD_AT_ONCE];
+#pragma unroll
+        for (int i = 0; i < ADD_AT_ONCE; i++) /* no condition holds a load up */
+            part[i] = from[(size_t)min(first + i * rows, plan.splits - 1) * vectors];
+#pragma unroll
+        for (int i = 0; i < ADD_AT_ONCE; i++)
+            sum = plus(sum, first + i * rows < plan.splits ? part[i] : make_float4(0, 0, 0, 0));
     }
-    sums[y][x] = sum, any[y][x] = kept;
-    __syncthreads();
-    if (y > 0 || element >= matrix)
+    for (int half = rows / 2; half > 0; half /= 2) {
+        sums[at] = sum;
+        __syncthreads();
+        sum = plus(sum, sums[(at + half * blockDim.x) % ADD_THREADS]);
+        __syncthreads();
+    }
+    int out = blockIdx.y / plan.across * plan.outs, in = blockIdx.y % plan.across * plan.ins;
+    int row = out + vector * 4 / plan.ins, column = in + vector * 4 % plan.ins;
+    if (steps_of_tile(plan, segments, out, in) == 0 || threadIdx.y > 0 || row >= plan.outputs)
         return;
-    for (int row = 1; row < (int)blockDim.y; row++)
-        sum += sums[row][x], kept |= any[row][x];
-    if (kept)
-        gradient[element] += sum;
+    float *to = gradient + (size_t)row * plan.inputs + column;
+    const float value[4] = {sum.x, sum.y, sum.z, sum.w};
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        if (column + i < plan.inputs)
+            to[i] += value[i];
 }
 
 /* gradient += sum of dz over the rows of all segments: a block per LANES channels. */

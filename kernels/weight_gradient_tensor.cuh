@@ -219,36 +219,32 @@ sum_unit(typename sum_layout<OUTS, INS>::quarter &sums, bf16 *shared, const grad
 template <int OUTS, int INS>
 __global__ void __launch_bounds__(SUM_THREADS, 4)
     tensor_weight_kernel(const struct segment *segments, struct weight_plan plan,
-                         struct device_view view, struct device_gradient gradient, float *partial) {
-    typedef sum_layout<OUTS, INS> layout;
-    int across = (plan.inputs + INS - 1) / INS, split = blockIdx.y;
-    int out = blockIdx.x / across * OUTS, in = blockIdx.x % across * INS;
-    if (!split_keeps(plan, segments, gradient.z.kept, view.z.kept, split, out, in))
+                         struct device_view view, struct device_gradient gradient, float *partial,
+                         float *weight_gradient) {
+    int out = blockIdx.x / plan.across * OUTS, in = blockIdx.x % plan.across * INS;
+    int steps = steps_of_tile(plan, segments, out, in);
+    if (steps == 0)
         return;
     DYNAMIC_SHARED(bf16, shared);
-    typename layout::quarter sums = {};
-    for (int unit = plan.first_unit(split); unit < plan.first_unit(split + 1); unit++) {
-        const struct segment segment = segments[unit / plan.pieces];
-        gradient_rows<bf16> dz(gradient, segment);
-        view_rows<bf16> a(view, segment);
-        if (out >= dz.kept || in >= a.kept)
-            continue;
-        struct part_rows rows = rows_of_unit(plan, view.z, segment, unit, layout::rows);
-        sum_unit<OUTS, INS>(sums, shared, dz, a, rows, out, in);
-    }
+    typename sum_layout<OUTS, INS>::quarter sums = {};
+    each_run(plan, segments, steps, blockIdx.y, out, in,
+             [&](const struct segment &segment, int begin, int end) {
+                 gradient_rows<bf16> dz(gradient, segment);
+                 view_rows<bf16> a(view, segment);
+                 struct part_rows rows = {begin, end};
+                 sum_unit<OUTS, INS>(sums, shared, dz, a, rows, out, in);
+             });
     int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
-    float *to = partial + (size_t)split * plan.outputs * plan.inputs;
 #pragma unroll
     for (int m = 0; m < OUTS / 32; m++)
 #pragma unroll
         for (int n = 0; n < INS / 16; n++)
 #pragma unroll
-            for (int i = 0; i < 4; i++) {
-                int row = out + warp / 2 * (OUTS / 2) + m * 16 + lane / 4 + i / 2 * 8;
-                int column = in + warp % 2 * (INS / 2) + n * 8 + lane % 4 * 2 + i % 2;
-                if (row < plan.outputs && column < plan.inputs)
-                    to[(size_t)row * plan.inputs + column] = sums[m][n][i];
-            }
+            for (int i = 0; i < 2; i++)
+                leave_sums(plan, partial, weight_gradient,
+                           warp / 2 * (OUTS / 2) + m * 16 + lane / 4 + i * 8,
+                           warp % 2 * (INS / 2) + n * 8 + lane % 4 * 2, sums[m][n][2 * i],
+                           sums[m][n][2 * i + 1]);
 }
 
 #endif

@@ -464,6 +464,7 @@ static void build_batch(struct build *build) {
     pass->shard_status = take(build, options->shards, sizeof *pass->shard_status);
     pass->logit_rows = take_reals(build, images * pass->network->classes);
     pass->given_statistics = take_reals(build, pass->statistics.size);
+    pass->measured_statistics = take_reals(build, pass->statistics.size);
     pass->values = take_reals(build, pass->parameters.size);
     pass->gradient_stride = round_up((int)pass->parameters.size + READ_SLACK, CHANNEL_ALIGN);
     pass->gradients = options->backward && options->shards > 1

@@ -119,6 +119,7 @@ struct pass {
     uint8_t *device_hits;
     real *logit_rows;       /* [image][classes], of operations */
     real *given_statistics; /* copy; in the norms' rows while given_applied */
+    real *measured_statistics; /* of the last run with statistics of the batch and one group */
     bool given_applied;
     enum status *shard_status;
 

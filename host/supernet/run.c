@@ -276,6 +276,8 @@ static enum status run_operations(const struct run *run) {
     pass->worker_slots =
         !memory->separate && independent && threads * pass->largest_shard <= pass->slots;
     TRY(independent ? run_phase(run, PHASE_WHOLE, 0) : run_together(run));
+    if (run->batch_statistics && pass->groups == 1)
+        TRY(pass_exchange_statistics(pass, pass->measured_statistics, false));
     if (!memory->separate || run->operands.labels == NULL)
         return STATUS_OK;
     TRY(memory->copy(pass->losses, pass->device_losses, pass->images * sizeof *pass->losses));

@@ -17,7 +17,7 @@ struct evaluator {
 
 /* About as much memory and work per batch at any size of the pictures. */
 static int suitable_batch(const struct network *network) {
-    int images = (256 << 10) / (network->height * network->width);
+    int images = (2 << 20) / (network->height * network->width);
     return images > 256 ? 256 : images < 16 ? 16 : images;
 }
 

@@ -1,0 +1,47 @@
+#!/bin/sh
+# Both commands of the README in an empty Debian, made by debootstrap. Needs root and debootstrap.
+#
+#   tests/fresh_debian.sh FOLDER [SUITE]
+#
+# FOLDER must not exist; it is left behind, with both logs, for whoever wants to look. Packages come
+# from where this machine's own apt gets them (MIRROR overrides that).
+set -eu
+[ $# -ge 1 ] || { sed -n '4s/^# *//p' "$0" >&2; exit 2; }
+root=$1 suite=${2:-bookworm}
+here=$(cd "$(dirname "$0")/.." && pwd)
+[ ! -e "$root" ] || { echo "fresh_debian.sh: $root exists" >&2; exit 2; }
+mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)}
+
+debootstrap --variant=minbase "$suite" "$root" "$mirror"
+# How this machine reaches packages, which may be a proxy or a mirror of its own.
+cp /etc/resolv.conf "$root/etc/resolv.conf"
+for part in apt.conf apt.conf.d auth.conf auth.conf.d trusted.gpg.d keyrings; do
+    [ ! -e "/etc/apt/$part" ] || cp -rL "/etc/apt/$part" "$root/etc/apt/"
+done
+mkdir "$root/taper"
+git -C "$here" archive HEAD | tar -x -C "$root/taper"
+
+mounted=""
+unmount() {
+    for place in $mounted; do umount "$root/$place"; done
+}
+trap unmount EXIT
+for place in proc dev; do
+    if mount --rbind "/$place" "$root/$place" 2>/dev/null; then mounted="$mounted $place"; fi
+done
+
+# Fenced block number $1 of the README: one line.
+command_of() {
+    awk -v wanted="$1" '/^```/ { inside = !inside; if (inside) block++; next }
+                        inside && block == wanted' "$here/README.md"
+}
+
+for block in 1 2; do
+    line=$(command_of $block)
+    echo "+ $line"
+    env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C \
+        chroot "$root" sh -c "cd /taper && $line" >"$root/command-$block.log" 2>&1 ||
+        { tail -n 30 "$root/command-$block.log"; echo "fresh_debian.sh: command $block failed" >&2; exit 1; }
+    tail -n 3 "$root/command-$block.log"
+done
+echo "fresh_debian.sh: both commands work in an empty Debian $suite"
