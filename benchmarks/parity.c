@@ -381,8 +381,7 @@ static enum status open_sides(struct bench *bench, struct side *cpu, struct side
     TRY(open_side(bench, &sides[CONTROL_BF16], ops_cpu(), 0x1p-9, "cpu, weights off by 2^-9"));
     for (int i = SIDE_FP32; i < bench->sides; i += SIDE_BF16 - SIDE_FP32) {
         const struct ops *ops;
-        TRY(bench->backend ? backend_load(bench->backend, precisions[i], &ops)
-                           : backend_choose(bench->device, precisions[i], &ops, reason));
+        TRY(backend_choose(bench->device, bench->backend, precisions[i], &ops, reason));
         TRY(open_side(bench, &sides[i], ops, 0, NULL));
     }
     const struct parameters *parameters = pass_parameters(cpu->pass);
@@ -395,6 +394,7 @@ static enum status open_sides(struct bench *bench, struct side *cpu, struct side
 static enum status run(int argc, char **argv) {
     static struct differences differences[SIDES];
     static struct bench bench = {.network_file = "benchmarks/net-s.yaml",
+                                 .backend = "",
                                  .images = 64,
                                  .groups = 8,
                                  .states = 100,
