@@ -3,15 +3,12 @@
  * A warp has one channel of one domain, its lanes share out the parts; eight warps side by side
  * have neighbouring channels, so that what memory hands out at once is used. Forward, a block has
  * one domain; backward, it has all, four at a time, because the gradients of weight and bias are
- * sums over the domains, in their order. The launches are short chains of dependent loads: segments
- * go to shared memory first, many parts are under way at once, and the code is small. */
+ * sums over the domains, in their order. A launch is a short chain of dependent loads, and as long
+ * as it takes to fetch its instructions: the loops stay small, and divisions are the short ones,
+ * good to two units in the last place. */
 #include "cuda_ops.h"
 
-enum {
-    CHANNELS = 8,
-    SLOTS = 4 /* domains at a time, backward */,
-    UNDER_WAY = 8 /* parts of a lane */
-};
+enum { CHANNELS = 8, SLOTS = 4 /* domains at a time, backward */ };
 
 struct merging {
     struct batch_norm norm;
@@ -21,45 +18,35 @@ struct merging {
     float *gradient;
 };
 
-/* What a block needs of every segment. */
-struct known_segment {
-    int group, index, kept;
+/* The rows of partial sums behind one channel of one domain: those of its segments, which follow
+ * each other, part by part. */
+struct domain_parts {
+    const float *counts, *sums; /* of the channel, in the first row */
+    int parts, pitch;           /* rows; floats from row to row */
+    size_t row;                 /* of the domain, in the norm's rows */
 };
 
-static __device__ __forceinline__ void know_segments(struct known_segment *known,
-                                                     const struct merging &merge) {
-    for (int i = (int)threadIdx.x; i < merge.count; i += (int)blockDim.x) {
-        int group = merge.segments[i].group;
-        known[i].group = group;
-        known[i].index = merge.segments[i].index;
-        known[i].kept = merge.kept[group];
-    }
-    __syncthreads();
-}
-
-/* The domain that starts at segment `at`: a run of segments. count 0: none starts there. */
-struct domain {
-    int first, count;
-    size_t row;
-};
-
-static __device__ __forceinline__ struct domain
-domain_at(const struct merging &merge, const struct known_segment *known, int at) {
-    struct domain domain = {at, 0, 0};
-    if (at >= merge.count)
-        return domain;
-    if (merge.norm.mode == NORM_SHARED) {
-        domain.count = at == 0 ? merge.count : 0;
-        return domain;
-    }
-    int group = known[at].group;
-    if (at > 0 && known[at - 1].group == group)
-        return domain;
-    domain.row = (size_t)group * merge.norm.stride;
-    domain.count = 1;
-    while (at + domain.count < merge.count && known[at + domain.count].group == group)
-        domain.count++;
-    return domain;
+/* The domain that starts at segment `at`, a run of segments of one group (shared: all). No parts:
+ * none starts there, or nobody keeps the channel. */
+template <bool SHARED>
+static __device__ __forceinline__ bool domain_at(struct domain_parts &domain,
+                                                 const struct merging &merge, int at, int c) {
+    const struct segment *segments = merge.segments;
+    const struct batch_norm &norm = merge.norm;
+    if (at >= merge.count || (SHARED && at > 0))
+        return false;
+    int group = segments[at].group, count = SHARED ? merge.count : 1;
+    if (!SHARED && at > 0 && segments[at - 1].group == group)
+        return false;
+    while (!SHARED && at + count < merge.count && segments[at + count].group == group)
+        count++;
+    int first = segments[at].index * norm.parts;
+    domain.pitch = 2 * norm.stride;
+    domain.counts = (const float *)norm.row_count + first;
+    domain.sums = (const float *)norm.partial + (size_t)first * domain.pitch + c;
+    domain.parts = SHARED || c < merge.kept[group] ? count * norm.parts : 0;
+    domain.row = SHARED ? 0 : (size_t)group * norm.stride;
+    return true;
 }
 
 struct part {
@@ -67,16 +54,15 @@ struct part {
     float first, second;
 };
 
-static __device__ __forceinline__ struct part part_of(const struct merging &merge,
-                                                      const struct known_segment *known,
-                                                      unsigned index, int channel) {
-    unsigned parts = (unsigned)merge.norm.parts, which = index / parts;
-    size_t row = (size_t)known[which].index * parts + (index - which * parts);
-    const float *sums = (const float *)merge.norm.partial + row * 2 * merge.norm.stride + channel;
-    struct part part = {((const float *)merge.norm.row_count)[row], sums[0],
-                        sums[merge.norm.stride]};
+template <bool SHARED>
+static __device__ __forceinline__ struct part
+part_of(const struct merging &merge, const struct domain_parts &domain, int index, int c) {
+    const float *sums = domain.sums + index * domain.pitch;
+    struct part part = {domain.counts[index], sums[0], sums[merge.norm.stride]};
     /* Nothing stands in the sums of an empty part or of a dropped channel. */
-    if (part.pixels == 0 || channel >= known[which].kept)
+    bool dropped =
+        SHARED && c >= merge.kept[merge.segments[(unsigned)index / merge.norm.parts].group];
+    if (part.pixels == 0 || dropped)
         part.pixels = part.first = part.second = 0;
     return part;
 }
@@ -89,7 +75,7 @@ static __device__ __forceinline__ float warp_sum(float value) {
 
 static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, size_t row, int c,
                                                  float mean, float variance) {
-    float scale = norm.weight[c] / sqrtf(variance + norm.epsilon);
+    float scale = norm.weight[c] * rsqrtf(variance + norm.epsilon);
     norm.scale[row + c] = scale;
     norm.shift[row + c] = norm.bias[c] - mean * scale;
 }
@@ -97,35 +83,33 @@ static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, 
 /* Parts of n values each with their mean and squares about it: the mean of all first, then the
  * squares about that, so that nothing cancels; the second look finds the parts in the cache. A
  * channel that nobody keeps gets a row of zeros. */
+template <bool SHARED>
 static __global__ void __launch_bounds__(CHANNELS *WARP)
     forward_kernel(const struct merging merge) {
-    DYNAMIC_SHARED(struct known_segment, known);
     const struct batch_norm &norm = merge.norm;
-    know_segments(known, merge);
-    struct domain domain = domain_at(merge, known, (int)blockIdx.y);
     int c = (int)(blockIdx.x * CHANNELS + threadIdx.x / WARP), lane = (int)threadIdx.x % WARP;
-    int parts = domain.count * norm.parts;
-    if (parts == 0 || c >= norm.channels)
+    struct domain_parts domain;
+    if (c >= norm.channels || !domain_at<SHARED>(domain, merge, (int)blockIdx.y, c))
         return;
     float pixels = 0, total = 0, squares = 0;
-#pragma unroll UNDER_WAY
-    for (int i = lane; i < parts; i += WARP) {
-        struct part part = part_of(merge, known + domain.first, i, c);
+#pragma unroll 4
+    for (int i = lane; i < domain.parts; i += WARP) {
+        struct part part = part_of<SHARED>(merge, domain, i, c);
         pixels += part.pixels;
         total += part.pixels * part.first;
     }
     pixels = warp_sum(pixels), total = warp_sum(total);
-    float mean = pixels > 0 ? total / pixels : 0;
-#pragma unroll UNDER_WAY
-    for (int i = lane; i < parts; i += WARP) {
-        struct part part = part_of(merge, known + domain.first, i, c);
+    float mean = pixels > 0 ? __fdividef(total, pixels) : 0;
+#pragma unroll 4
+    for (int i = lane; i < domain.parts; i += WARP) {
+        struct part part = part_of<SHARED>(merge, domain, i, c);
         float away = part.first - mean;
         squares += part.second + part.pixels * away * away;
     }
     squares = warp_sum(squares);
     if (lane != 0)
         return;
-    float variance = pixels > 0 ? squares / pixels : 0;
+    float variance = pixels > 0 ? __fdividef(squares, pixels) : 0;
     size_t at = domain.row + c;
     norm.mean[at] = mean;
     norm.variance[at] = variance;
@@ -150,24 +134,23 @@ struct gradient_sums {
  * Returns sum dy zhat: the weight's gradient. */
 static __device__ __forceinline__ float set_gradient(const struct batch_norm &norm, size_t at,
                                                      int c, const struct gradient_sums &sums) {
-    float inverse = 1 / sqrtf(norm.variance[at] + norm.epsilon);
+    float inverse = rsqrtf(norm.variance[at] + norm.epsilon), share = __fdividef(1.0f, sums.pixels);
     float scale = norm.weight[c] * inverse, dy_zhat = sums.dy_z * inverse;
-    float grad_z = -scale * inverse * dy_zhat / sums.pixels;
+    float grad_z = -scale * inverse * dy_zhat * share;
     norm.grad_y[at] = scale;
     norm.grad_z[at] = grad_z;
-    norm.grad_one[at] = -scale * sums.dy / sums.pixels - grad_z * norm.mean[at];
+    norm.grad_one[at] = -scale * sums.dy * share - grad_z * norm.mean[at];
     return dy_zhat;
 }
 
 /* Sums over the domain's parts, in every lane. */
+template <bool SHARED>
 static __device__ __forceinline__ struct gradient_sums
-gradient_sums_of(const struct merging &merge, const struct known_segment *known,
-                 const struct domain &domain, int c, int lane) {
+gradient_sums_of(const struct merging &merge, const struct domain_parts &domain, int c, int lane) {
     struct gradient_sums sums = {0, 0, 0};
-    int parts = c < merge.norm.channels ? domain.count * merge.norm.parts : 0;
-#pragma unroll UNDER_WAY
-    for (int i = lane; i < parts; i += WARP) {
-        struct part part = part_of(merge, known + domain.first, i, c);
+#pragma unroll 4
+    for (int i = lane; i < domain.parts; i += WARP) {
+        struct part part = part_of<SHARED>(merge, domain, i, c);
         sums.pixels += part.pixels, sums.dy += part.first, sums.dy_z += part.second;
     }
     sums.pixels = warp_sum(sums.pixels);
@@ -175,20 +158,20 @@ gradient_sums_of(const struct merging &merge, const struct known_segment *known,
     return sums;
 }
 
+template <bool SHARED>
 static __global__ void __launch_bounds__(SLOTS *CHANNELS *WARP)
     backward_kernel(const struct merging merge) {
     __shared__ float of_weight[CHANNELS][SLOTS], of_bias[CHANNELS][SLOTS];
-    DYNAMIC_SHARED(struct known_segment, known);
     const struct batch_norm &norm = merge.norm;
-    know_segments(known, merge);
     int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
     int own = warp % CHANNELS, slot = warp / CHANNELS, c = (int)blockIdx.x * CHANNELS + own;
+    int count = c < norm.channels ? merge.count : 0;
     float weight = 0, bias = 0; /* of the slot's domains */
-    for (int at = slot; at < merge.count; at += SLOTS) {
-        struct domain domain = domain_at(merge, known, at);
-        struct gradient_sums sums = gradient_sums_of(merge, known, domain, c, lane);
-        if (domain.count == 0 || c >= norm.channels)
+    for (int at = slot; at < count; at += SLOTS) {
+        struct domain_parts domain;
+        if (!domain_at<SHARED>(domain, merge, at, c))
             continue;
+        struct gradient_sums sums = gradient_sums_of<SHARED>(merge, domain, c, lane);
         size_t row = domain.row + c;
         if (sums.pixels > 0 && lane == 0) {
             weight += set_gradient(norm, row, c, sums);
@@ -217,7 +200,7 @@ static struct merging merging_of(const struct batch_norm *norm, const struct ten
     return merge;
 }
 
-/* A block starts a domain for each segment: a run of one group's segments has but one start. */
+/* A block for each segment: where a run of one group's segments starts, it has the domain. */
 enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                     const struct slice *slice) {
     enum { THREADS = 128 };
@@ -225,15 +208,23 @@ enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct 
         LAUNCH(given_kernel, pieces(norm->channels, THREADS), THREADS, 0, cuda_stream(), *norm);
         return cuda_launched("batch_norm_given");
     }
-    dim3 grid(pieces(norm->channels, CHANNELS), norm->mode == NORM_SHARED ? 1 : slice->count);
-    LAUNCH(forward_kernel, grid, CHANNELS * WARP, slice->count * sizeof(struct known_segment),
-           cuda_stream(), merging_of(norm, z, slice));
+    int channels = pieces(norm->channels, CHANNELS);
+    struct merging merge = merging_of(norm, z, slice);
+    if (norm->mode == NORM_SHARED)
+        LAUNCH(forward_kernel<true>, channels, CHANNELS * WARP, 0, cuda_stream(), merge);
+    else
+        LAUNCH(forward_kernel<false>, dim3(channels, slice->count), CHANNELS * WARP, 0,
+               cuda_stream(), merge);
     return cuda_launched("batch_norm_forward");
 }
 
 enum status cuda_batch_norm_backward(const struct batch_norm *norm, const struct tensor *z,
                                      const struct slice *slice) {
-    LAUNCH(backward_kernel, pieces(norm->channels, CHANNELS), SLOTS * CHANNELS * WARP,
-           slice->count * sizeof(struct known_segment), cuda_stream(), merging_of(norm, z, slice));
+    int channels = pieces(norm->channels, CHANNELS);
+    struct merging merge = merging_of(norm, z, slice);
+    if (norm->mode == NORM_SHARED)
+        LAUNCH(backward_kernel<true>, channels, SLOTS * CHANNELS * WARP, 0, cuda_stream(), merge);
+    else
+        LAUNCH(backward_kernel<false>, channels, SLOTS * CHANNELS * WARP, 0, cuda_stream(), merge);
     return cuda_launched("batch_norm_backward");
 }
