@@ -60,6 +60,7 @@ static __device__ __forceinline__ void tensor_copy_weights(bf16 *to, const bf16 
         if (kept >= LANES)
             copy_async(to + pass * TENSOR_STEP, from);
         else
+#pragma unroll 1
             for (int i = 0; i < LANES; i++)
                 to[pass * TENSOR_STEP + i] = i < kept ? from[i] : from_float<bf16>(0.0f);
     }
@@ -207,7 +208,8 @@ tensor_store(const sum_fragment (&sums)[EACH][COLUMNS / 8], Result &result, floa
         __syncwarp();
         if (first == 0)
             constants_fetch<COLUMNS>(result, constants, corner, lane.octet, starts);
-#pragma unroll
+            /* Not unrolled: the instructions must stay in the cache. */
+#pragma unroll 1
         for (int pass = 0; pass < Layout::corner_rows; pass += Layout::row_lanes) {
             int row = pass + lane.row;
             if (!lane.busy || row >= Layout::corner_rows || first + row >= rows)
@@ -283,7 +285,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS,
     };
 
     decltype(streams)::copy_coefficients(left, coefficients, pitch);
-#pragma unroll
+#pragma unroll 1
     for (int i = 0; i < layout::stages - 1; i++)
         copy_step();
     int in_tile = warp * 16 * EACH;
