@@ -19,7 +19,9 @@ template <int COLUMNS, int EACH, class Left, class Result> struct tensor_layout 
     static constexpr int rows = TENSOR_WARPS * 16 * EACH;
     static constexpr int right = Left::STREAMS * rows * TENSOR_STEP * 2;
     static constexpr int step = right + COLUMNS * TENSOR_STEP * 2;
-    static constexpr int stages = Left::STREAMS * EACH > 2 ? 3 : 4;
+    /* The smallest tiles are for few rows and deep k: one block has a multiprocessor to itself, and
+     * waits for memory. */
+    static constexpr int stages = COLUMNS * EACH == 16 ? 8 : Left::STREAMS * EACH > 2 ? 3 : 4;
     static constexpr int octets = COLUMNS / LANES;
     static constexpr int corner_rows = COLUMNS <= 32 ? 16 : 8;
     static constexpr int row_lanes = WARP / octets < corner_rows ? WARP / octets : corner_rows;
