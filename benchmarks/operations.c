@@ -9,16 +9,15 @@
  * record, `calls` calls are one recording, so that launching is not measured. Bytes: every tensor
  * once, see work.h. Prints a JSON row per operation and a summary per kind of operation. */
 #include "config/config.h"
-#include "operand_sets.h"
+#include "operation_rows.h"
 #include "supernet/backend.h"
-#include "work.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { MOST_REPETITIONS = 101, MOST_ROWS = 512, MOST_KIND = 64 };
+enum { MOST_REPETITIONS = 101 };
 
 struct bench {
     const char *network_file, *backend, *only;
@@ -27,26 +26,14 @@ struct bench {
     enum precision precision;
 
     const struct ops *ops;
-    double copy_speed; /* bytes a second, read and written */
     struct operand_sets sets;
-    const char *widths; /* of the sets */
-    int set_groups;
+    struct operation_bench rows;
 };
 
 static double seconds(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-}
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return x < y ? -1 : x > y;
-}
-
-static double median(double *values, int count) {
-    qsort(values, (size_t)count, sizeof *values, by_value);
-    return values[count / 2];
 }
 
 /* ------------------------------------------------------------------ the clock */
@@ -70,10 +57,10 @@ static enum status measure_copy(struct bench *bench) {
     }
     memory->give_back(from);
     memory->give_back(to);
-    bench->copy_speed = 2 * (double)bytes / median(times, bench->repetitions);
+    bench->rows.copy_speed = 2 * (double)bytes / median_of(times, bench->repetitions);
     printf("{\"benchmark\": \"copy\", \"device\": \"%s\", \"bytes\": %.0f, "
            "\"terabytes_per_second\": %.3f}\n",
-           bench->ops->name, 2 * (double)bytes, bench->copy_speed / 1e12);
+           bench->ops->name, 2 * (double)bytes, bench->rows.copy_speed / 1e12);
     return STATUS_OK;
 }
 
@@ -100,7 +87,7 @@ static enum status repeat(const struct bench *bench, int step, enum call call,
         if (r >= 0)
             times[r] = (seconds() - start) / replays / bench->calls;
     }
-    *result = median(times, bench->repetitions);
+    *result = median_of(times, bench->repetitions);
     return STATUS_OK;
 }
 
@@ -120,163 +107,20 @@ static enum status time_call(const struct bench *bench, int step, enum call call
     return status;
 }
 
-/* ------------------------------------------------------------------ rows */
-
-static const char *const call_names[] = {[CALL_PREPARE] = "prepare",
-                                         [CALL_FORWARD] = "forward",
-                                         [CALL_NORM_FORWARD] = "norm forward",
-                                         [CALL_NORM_BACKWARD] = "norm backward",
-                                         [CALL_BACKWARD] = "backward"};
-
-struct row {
-    char kind[MOST_KIND];
-    const char *layer;
-    enum call call;
-    double time, bytes, macs;
-};
-
-static double norm_bytes(const struct pass *pass, const struct convolution *convolution) {
-    double partials = 0;
-    for (int i = 0; i < pass->segment_count; i++)
-        partials += 2.0 * convolution->norm->parts *
-                    kept_channels(pass, &convolution->output, pass->segments[i].group);
-    return partials * sizeof(float);
-}
-
-static void count_row(const struct pass *pass, const struct step *step, struct row *row) {
-    bool backward = row->call == CALL_BACKWARD;
-    double elements = 0, weights = 0;
-    for (int i = 0; i < pass->segment_count; i++) {
-        const struct segment *segment = &pass->segments[i];
-        struct work work = step_work(pass, step, segment->group, backward);
-        row->macs += work.macs * segment->images;
-        elements += work.elements * segment->images;
-        weights = work.weights > weights ? work.weights : weights;
-    }
-    row->bytes = elements * (double)pass->ops->activation_size;
-    row->bytes += weight_bytes(pass, weights, backward);
-    if (row->call == CALL_FORWARD || backward)
-        return;
-    row->macs = 0;
-    row->bytes = row->call == CALL_PREPARE
-                     ? weights * (sizeof(real) + (double)pass->ops->activation_size)
-                     : norm_bytes(pass, &step->convolution);
-}
-
-static void name_row(const struct step *step, struct row *row) {
-    if (step->kind == STEP_DEPTHWISE)
-        snprintf(row->kind, sizeof row->kind, "depthwise %dx%d/%d", step->convolution.kernel,
-                 step->convolution.kernel, step->convolution.stride);
-    else if (step->kind == STEP_COMBINE)
-        snprintf(row->kind, sizeof row->kind, "combine%s%s",
-                 step->combine.residual ? " residual" : "",
-                 step->combine.bypass > 0 ? " bypass" : "");
-    else
-        snprintf(row->kind, sizeof row->kind, "%s", step->name);
-}
-
-static void print_channels(const struct pass *pass, const char *name, const struct tensor *tensor) {
-    printf("\"%s\": [", name);
-    for (int i = 0; i < pass->segment_count; i++)
-        printf("%s%d", i ? ", " : "", kept_channels(pass, tensor, pass->segments[i].group));
-    printf("], ");
-}
-
-static void print_shape(const struct pass *pass, const struct step *step) {
-    const struct tensor *in, *out;
-    if (step_is_convolution(step))
-        in = step->convolution.input.tensor, out = &step->convolution.output;
-    else if (step->kind == STEP_SQUEEZE_EXCITE)
-        in = step->squeeze_excite.input.tensor, out = &step->squeeze_excite.hidden;
-    else if (step->kind == STEP_COMBINE)
-        in = step->combine.main.tensor, out = &step->combine.output;
-    else
-        in = step->pool.input.tensor, out = &step->pool.output;
-    printf("\"height\": %d, \"width\": %d, ", in->height, in->width);
-    if (step_is_convolution(step))
-        printf("\"kernel\": %d, \"stride\": %d, ", step->convolution.kernel,
-               step->convolution.stride);
-    print_channels(pass, "in", in);
-    print_channels(pass, "out", out);
-}
-
-static void print_row(const struct bench *bench, const struct step *step, const struct row *row) {
-    const struct pass *pass = bench->sets.passes[0];
-    printf("{\"benchmark\": \"operation\", \"device\": \"%s\", \"widths\": \"%s\", \"groups\": %d, "
-           "\"batch\": %d, \"layer\": \"%s\", \"operation\": \"%s\", \"call\": \"%s\", ",
-           bench->ops->name, bench->widths, bench->set_groups, bench->images, row->layer, row->kind,
-           call_names[row->call]);
-    print_shape(pass, step);
-    printf("\"microseconds\": %.2f, \"bytes\": %.0f, \"macs\": %.0f, "
-           "\"terabytes_per_second\": %.3f, \"share_of_copy\": %.3f, "
-           "\"teraflops_per_second\": %.1f}\n",
-           1e6 * row->time, row->bytes, row->macs, row->bytes / row->time / 1e12,
-           row->bytes / row->time / bench->copy_speed, 2 * row->macs / row->time / 1e12);
-}
-
-/* ------------------------------------------------------------------ summary */
-
-static bool same_kind(const struct row *a, const struct row *b) {
-    return a->call == b->call && strcmp(a->kind, b->kind) == 0;
-}
-
-static void print_kind(const struct bench *bench, const struct row *rows, int count, int first) {
-    double shares[MOST_ROWS], time = 0, bytes = 0, worst = 0;
-    const char *layer = "";
-    int found = 0;
-    for (int i = first; i < count; i++) {
-        if (!same_kind(&rows[i], &rows[first]))
-            continue;
-        double share = rows[i].bytes / rows[i].time / bench->copy_speed;
-        if (found == 0 || share < worst) {
-            worst = share;
-            layer = rows[i].layer;
-        }
-        shares[found++] = share;
-        time += rows[i].time;
-        bytes += rows[i].bytes;
-    }
-    printf("{\"benchmark\": \"operation summary\", \"device\": \"%s\", \"widths\": \"%s\", "
-           "\"groups\": %d, \"batch\": %d, \"operation\": \"%s\", \"call\": \"%s\", \"rows\": %d, "
-           "\"microseconds\": %.1f, \"microseconds_at_copy_speed\": %.1f, \"median_share\": %.3f, "
-           "\"worst_share\": %.3f, \"worst_layer\": \"%s\"}\n",
-           bench->ops->name, bench->widths, bench->set_groups, bench->images, rows[first].kind,
-           call_names[rows[first].call], found, 1e6 * time, 1e6 * bytes / bench->copy_speed,
-           median(shares, found), worst, layer);
-}
-
-static void print_summary(const struct bench *bench, const struct row *rows, int count) {
-    double time = 0, bytes = 0;
-    for (int i = 0; i < count; i++) {
-        bool seen = false;
-        for (int j = 0; j < i; j++)
-            seen = seen || same_kind(&rows[i], &rows[j]);
-        if (!seen)
-            print_kind(bench, rows, count, i);
-        time += rows[i].time;
-        bytes += rows[i].bytes;
-    }
-    printf("{\"benchmark\": \"operations together\", \"device\": \"%s\", \"widths\": \"%s\", "
-           "\"groups\": %d, \"batch\": %d, \"rows\": %d, \"microseconds\": %.1f, "
-           "\"microseconds_at_copy_speed\": %.1f}\n",
-           bench->ops->name, bench->widths, bench->set_groups, bench->images, count, 1e6 * time,
-           1e6 * bytes / bench->copy_speed);
-}
-
 /* ------------------------------------------------------------------ all operations */
 
 static enum status measure_call(const struct bench *bench, int index, enum call call,
-                                struct row *rows, int *count) {
+                                struct operation_row *rows, int *count) {
     const struct pass *pass = bench->sets.passes[0];
     const struct step *step = &pass->steps[index];
-    struct row row = {.layer = pass->network->layers[step->layer].name, .call = call};
-    name_row(step, &row);
+    struct operation_row row = {.layer = pass->network->layers[step->layer].name, .call = call};
+    operation_row_name(step, &row);
     bool wanted = bench->only == NULL || strstr(row.kind, bench->only);
     if (!wanted || !call_exists(step, call) || *count == MOST_ROWS)
         return STATUS_OK;
-    count_row(pass, step, &row);
+    operation_row_count(pass, step, &row);
     TRY(time_call(bench, index, call, &row.time));
-    print_row(bench, step, &row);
+    operation_row_print(&bench->rows, step, &row);
     rows[(*count)++] = row;
     return STATUS_OK;
 }
@@ -284,7 +128,7 @@ static enum status measure_call(const struct bench *bench, int index, enum call 
 /* In the order of a training step: a batch-norm finds the sums that the operation before it left.
  */
 static enum status measure_steps(const struct bench *bench) {
-    static struct row rows[MOST_ROWS];
+    static struct operation_row rows[MOST_ROWS];
     int count = 0, steps = bench->sets.passes[0]->step_count;
     for (int step = 0; step < steps; step++)
         for (enum call call = CALL_PREPARE; call <= CALL_NORM_FORWARD; call++)
@@ -292,14 +136,14 @@ static enum status measure_steps(const struct bench *bench) {
     for (int step = steps - 1; step >= 0; step--)
         for (enum call call = CALL_NORM_BACKWARD; call <= CALL_BACKWARD; call++)
             TRY(measure_call(bench, step, call, rows, &count));
-    print_summary(bench, rows, count);
+    operation_rows_summary(&bench->rows, rows, count);
     return STATUS_OK;
 }
 
 static enum status measure(struct bench *bench, const struct network *network, int groups,
                            const char *widths) {
-    bench->widths = widths;
-    bench->set_groups = groups;
+    bench->rows.widths = widths;
+    bench->rows.groups = groups;
     enum status status = operand_sets_create(&bench->sets, bench->set_count, network, bench->ops,
                                              bench->images, groups, strcmp(widths, "full") != 0);
     if (status == STATUS_OK)
@@ -374,12 +218,12 @@ static enum status read_arguments(struct bench *bench, int argc, char **argv) {
                     "groups divide the batch; at most %d sets, each called at least once; at most "
                     "%d repetitions",
                     MOST_SETS, MOST_REPETITIONS);
-    return backend_choose(bench->device, bench->backend ? bench->backend : "", bench->precision,
-                          &bench->ops, reason);
+    return backend_choose(bench->device, bench->backend, bench->precision, &bench->ops, reason);
 }
 
 static enum status run(int argc, char **argv) {
     struct bench bench = {.network_file = "benchmarks/mobilenet-v3.yaml",
+                          .backend = "",
                           .images = 128,
                           .groups = 16,
                           .set_count = 8,
@@ -391,6 +235,9 @@ static enum status run(int argc, char **argv) {
     struct network network;
     TRY(read_arguments(&bench, argc, argv));
     TRY(network_read(&network, bench.network_file));
+    bench.rows.sets = &bench.sets;
+    bench.rows.device = bench.ops->name;
+    bench.rows.images = bench.images;
     TRY(measure_copy(&bench));
     enum status status = measure(&bench, &network, 1, "full");
     if (status == STATUS_OK)

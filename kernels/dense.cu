@@ -1,6 +1,6 @@
 /* Dense k x k convolution (the stem), forward. A thread makes LANES outputs of a few neighbouring
- * pixels of a row. */
-#include "dense.cuh"
+ * pixels of a row; with bf16, tensor cores make the stem (stem.cuh). */
+#include "stem.cuh"
 
 namespace {
 
@@ -212,6 +212,179 @@ __global__ void __launch_bounds__(THREADS, 3) dense_forward(const struct forward
         leave_moments(op, segment, kept, moments);
 }
 
+/* ------------------------------------------------------------------ the stem, bf16 */
+
+/* A lane's four outputs of a pixel are neighbours: the columns of both products are dealt so. */
+constexpr int STEM_QUAD = 4;
+
+static __device__ __forceinline__ unsigned stem_weight(const struct forward &op, int kept, int row,
+                                                       int output) {
+    int tap = row / STEM_INPUTS, ld = weight_ld(op.output.channels);
+    bool is_kept = kept == STEM_KERNEL || tap == STEM_KERNEL * STEM_KERNEL / 2;
+    if (row < 0 || !is_kept || output >= ld)
+        return 0;
+    return __bfloat16_as_ushort(__float2bfloat16_rn(op.prepared[(size_t)row * ld + output]));
+}
+
+struct stem_moments {
+    float origin[STEM_QUAD], first[STEM_QUAD], second[STEM_QUAD];
+    int count;
+
+    __device__ __forceinline__ void add(const uint2 &stored) {
+        float value[STEM_QUAD] = {
+            __uint_as_float(stored.x << 16), __uint_as_float(stored.x & 0xffff0000u),
+            __uint_as_float(stored.y << 16), __uint_as_float(stored.y & 0xffff0000u)};
+#pragma unroll
+        for (int c = 0; c < STEM_QUAD; c++) {
+            if (count == 0)
+                origin[c] = value[c];
+            float deviation = value[c] - origin[c];
+            first[c] += deviation;
+            second[c] = fmaf(deviation, deviation, second[c]);
+        }
+        count++;
+    }
+};
+
+/* All strips' moments to the part's, in the order of strips: pixels of a tile, warp by warp. */
+__device__ void leave_stem_moments(const struct forward &op, const struct segment &segment,
+                                   int kept, const struct stem_moments &moments) {
+    constexpr int STRIPS_OF_STEM = STEM_THREADS * STEM_QUAD / STEM_CHUNK;
+    __shared__ float means[STRIPS_OF_STEM][STEM_CHUNK], squares[STRIPS_OF_STEM][STEM_CHUNK];
+    __shared__ float counts[STRIPS_OF_STEM];
+    int strip = (int)threadIdx.x / STEM_QUAD, quad = (int)threadIdx.x % STEM_QUAD;
+    float n = (float)moments.count;
+    for (int c = 0; c < STEM_QUAD; c++) {
+        float shift = n > 0 ? moments.first[c] / n : 0.0f;
+        means[strip][quad * STEM_QUAD + c] = moments.origin[c] + shift;
+        squares[strip][quad * STEM_QUAD + c] =
+            fmaxf(moments.second[c] - moments.first[c] * shift, 0.0f);
+    }
+    if (quad == 0)
+        counts[strip] = n;
+    __syncthreads();
+    int c = (int)threadIdx.x, part = (int)blockIdx.y, channel = (int)blockIdx.x * STEM_CHUNK + c;
+    if (c >= STEM_CHUNK)
+        return;
+    float count = 0.0f, mean = 0.0f, square = 0.0f;
+    for (int s = 0; s < STRIPS_OF_STEM; s++) {
+        if (counts[s] == 0.0f)
+            continue;
+        float sum = count + counts[s], share = counts[s] / sum, apart = means[s][c] - mean;
+        mean += apart * share;
+        square += squares[s][c] + apart * apart * count * share;
+        count = sum;
+    }
+    if (channel == 0)
+        *op.sums.count_at(segment, part) = count;
+    if (count > 0.0f && channel < kept) {
+        op.sums.at(segment, part, 0)[channel] = mean;
+        op.sums.at(segment, part, 1)[channel] = square;
+    }
+}
+
+__global__ void __launch_bounds__(STEM_THREADS, 6)
+    stem_forward(const struct forward op, const struct stem_cut cut) {
+    DYNAMIC_SHARED(bf16, shared);
+    const struct segment segment = op.segments[blockIdx.z];
+    const struct tensor &input = op.input.z, &output = op.output;
+    int kept = output.kept[segment.group], ld = tensor_ld(&output, &segment);
+    if (kept == 0 && op.sums.parts > 0 && blockIdx.x == 0 && threadIdx.x == 0)
+        *op.sums.count_at(segment, (int)blockIdx.y) = 0.0f;
+    if ((int)blockIdx.x * STEM_CHUNK >= kept)
+        return;
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+    int first = (int)blockIdx.x * STEM_CHUNK + lane % 4 * STEM_QUAD;
+
+    right_fragment weights[2][2]; /* [depth][half of a lane's outputs] */
+    int pair_at[2][2];
+#pragma unroll
+    for (int k = 0; k < 2; k++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int pair = k * 8 + h * 4 + lane % 4, n = lane / 4;
+            pair_at[k][h] = stem_pair_at(pair, cut);
+#pragma unroll
+            for (int t = 0; t < 2; t++) {
+                int o = (int)blockIdx.x * STEM_CHUNK + n / 2 * STEM_QUAD + t * 2 + n % 2;
+                int taps = op.kernels[segment.group];
+                weights[k][t][h] = stem_weight(op, taps, stem_matrix_row(pair, 0), o) |
+                                   stem_weight(op, taps, stem_matrix_row(pair, 1), o) << 16;
+            }
+        }
+    float bias[STEM_QUAD];
+#pragma unroll
+    for (int c = 0; c < STEM_QUAD; c++)
+        bias[c] = op.bias != NULL && first + c < kept ? op.bias[first + c] : 0.0f;
+
+    const bf16 *pictures = segment_data<bf16>(input, segment);
+    bf16 *to = segment_data<bf16>(output, segment) + first;
+    int down = (output.height + cut.rows - 1) / cut.rows, all = segment.images * down;
+    int end = piece_begin(all, (int)blockIdx.y + 1, op.parts);
+    struct stem_moments moments = {};
+#pragma unroll 1
+    for (int unit = piece_begin(all, (int)blockIdx.y, op.parts); unit < end; unit++) {
+        int image = unit / down, top = (unit - image * down) * cut.rows;
+        stage_rows(shared, pictures + (size_t)image * input.height * input.width * STEM_INPUTS, top,
+                   cut, input.height, input.width);
+        __syncthreads();
+        int tiles = min(cut.rows, output.height - top) * cut.tiles;
+#pragma unroll 1
+        for (int i = warp; i < tiles; i += STEM_WARPS) {
+            int y = i / cut.tiles, x = (i - y * cut.tiles) * STEM_TILE + lane / 4;
+            const unsigned *from =
+                reinterpret_cast<const unsigned *>(shared + (size_t)STEM_STRIDE * y * cut.pitch) +
+                x * (STEM_STRIDE * STEM_INPUTS / 2);
+            sum_fragment sums[2];
+#pragma unroll
+            for (int t = 0; t < 2; t++)
+#pragma unroll
+                for (int s = 0; s < 4; s++)
+                    sums[t][s] = bias[t * 2 + s % 2];
+#pragma unroll
+            for (int k = 0; k < 2; k++) {
+                left_fragment pixels;
+#pragma unroll
+                for (int s = 0; s < 4; s++)
+                    pixels[s] =
+                        from[pair_at[k][s / 2] + s % 2 * (8 * STEM_STRIDE * STEM_INPUTS / 2)];
+                multiply_add(sums[0], pixels, weights[k][0]);
+                multiply_add(sums[1], pixels, weights[k][1]);
+            }
+            size_t pixel = ((size_t)image * output.height + top + y) * output.width + x;
+#pragma unroll
+            for (int s = 0; s < 2; s++) {
+                if (x + 8 * s >= output.width || first >= kept)
+                    continue;
+                uint2 stored = make_uint2(pack_bf16(sums[0][2 * s], sums[0][2 * s + 1]),
+                                          pack_bf16(sums[1][2 * s], sums[1][2 * s + 1]));
+                *reinterpret_cast<uint2 *>(to + (pixel + 8 * s) * ld) = stored;
+                if (op.sums.parts > 0)
+                    moments.add(stored);
+            }
+        }
+        __syncthreads();
+    }
+    if (op.sums.parts > 0)
+        leave_stem_moments(op, segment, kept, moments);
+}
+
+template <class T>
+void launch(const struct forward &op, const struct convolution *convolution, dim3 grid) {
+    if (!is_stem(convolution)) {
+        LAUNCH((dense_forward<T, false>), grid, THREADS, 0, cuda_stream(), op);
+        return;
+    }
+    if constexpr (sizeof(T) == sizeof(bf16)) {
+        struct stem_cut cut = stem_cut_of(convolution);
+        if (cut.rows > 0) {
+            LAUNCH(stem_forward, grid, STEM_THREADS, stem_shared(cut), cuda_stream(), op, cut);
+            return;
+        }
+    }
+    LAUNCH((dense_forward<T, true>), grid, THREADS, 0, cuda_stream(), op);
+}
+
 } /* namespace */
 
 template <class T> size_t cuda_dense_prepared_size(const struct convolution *convolution) {
@@ -229,7 +402,7 @@ template <class T> enum status cuda_dense_prepare(const struct convolution *conv
 
 template <class T>
 enum status cuda_dense_forward(const struct convolution *convolution, const struct slice *slice) {
-    enum { BLOCKS = 792 };
+    enum { BLOCKS = 528 };
     struct forward op = {};
     if (slice->count == 0)
         return STATUS_OK;
@@ -241,10 +414,7 @@ enum status cuda_dense_forward(const struct convolution *convolution, const stru
     op.kernel = convolution->kernel, op.stride = convolution->stride;
     op.parts = op.sums.parts > 0 ? op.sums.parts : pieces(BLOCKS, slice->count);
     dim3 grid(pieces(op.output.channels, CHUNK), op.parts, slice->count);
-    if (is_stem(convolution))
-        LAUNCH((dense_forward<T, true>), grid, THREADS, 0, cuda_stream(), op);
-    else
-        LAUNCH((dense_forward<T, false>), grid, THREADS, 0, cuda_stream(), op);
+    launch<T>(op, convolution, grid);
     return cuda_launched("dense_forward");
 }
 

@@ -1,13 +1,13 @@
 /* Dense k x k convolution (the stem), backward. The weights' gradient is a matrix, [tap][in] rows
  * (and one for the bias) of outputs; blocks leave partial matrices, which are then added up. */
-#include "dense.cuh"
+#include "stem.cuh"
 
 namespace {
 
 constexpr int THREADS = 128, QUAD = 4 /* outputs of a thread of the stem */,
               CHUNK = 4 * QUAD /* outputs of a block of the stem */,
               INPUTS = WARP /* input channels of a block of the input's gradient */,
-              WORKING_BLOCKS = 396;
+              WORKING_BLOCKS = 528;
 
 struct backward {
     struct device_view input;
@@ -149,6 +149,160 @@ __global__ void __launch_bounds__(THREADS, 3) stem_weights(const struct backward
                           &sums);
     }
     leave_stem_sums(op, sums, kept);
+}
+
+/* The stem's on tensor cores: outputs x pixels of dz, times pixels x pairs of the pictures. */
+constexpr int TILE_PITCH = STEM_CHUNK + LANES /* elements of a pixel of dz: no two in one bank */;
+
+struct raw_dz {
+    uint4 dy, z;
+};
+
+/* A lane's share of a tile: LANES outputs of pixel lane / 2. */
+struct tile_of_dz {
+    const bf16 *dy, *z; /* of the segment, at the lane's first output */
+    int ld_dy, ld_z, width;
+    bool has_outputs;
+
+    __device__ __forceinline__ bool exists(int x) const {
+        return has_outputs && x < width;
+    }
+
+    __device__ __forceinline__ void load(struct raw_dz &raw, size_t row, int x) const {
+        if (!exists(x))
+            return;
+        raw.dy = *reinterpret_cast<const uint4 *>(dy + (row * width + x) * ld_dy);
+        raw.z = *reinterpret_cast<const uint4 *>(z + (row * width + x) * ld_z);
+    }
+};
+
+static __device__ __forceinline__ unsigned dz_pair(unsigned dy, unsigned z, const float *grad_y,
+                                                   const float *grad_z, const float *grad_one) {
+    float low = fmaf(grad_z[0], __uint_as_float(z << 16), grad_one[0]);
+    float high = fmaf(grad_z[1], __uint_as_float(z & 0xffff0000u), grad_one[1]);
+    return pack_bf16(fmaf(grad_y[0], __uint_as_float(dy << 16), low),
+                     fmaf(grad_y[1], __uint_as_float(dy & 0xffff0000u), high));
+}
+
+/* Sums of one warp: [pairs 0-7, 8-15][element of the pair]. */
+typedef sum_fragment stem_fragments[2][2];
+
+/* A tile of dz, [pixel][output], times the pictures' pixels under it. */
+static __device__ __forceinline__ void add_tile(const bf16 *tile, const unsigned *pixels,
+                                                const int (&pair_at)[2], stem_fragments &sums) {
+    constexpr int STEP = STEM_STRIDE * STEM_INPUTS / 2; /* words from pixel to pixel */
+    int lane = (int)threadIdx.x % WARP;
+    left_fragment dz;
+    load_transposed(dz, tile + (lane / 16 * 8 + lane % 8) * TILE_PITCH + lane / 8 % 2 * 8);
+#pragma unroll
+    for (int g = 0; g < 2; g++) {
+        right_fragment even, odd;
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            const unsigned *from = pixels + pair_at[g] + (lane % 4 * 2 + h * 8) * STEP;
+            unsigned one = from[0], next = from[STEP];
+            even[h] = (one & 0xffffu) | next << 16;
+            odd[h] = one >> 16 | (next & 0xffff0000u);
+        }
+        multiply_add(sums[g][0], dz, even);
+        multiply_add(sums[g][1], dz, odd);
+    }
+}
+
+static __device__ __forceinline__ void leave_fragments(const struct backward &op,
+                                                       const stem_fragments &sums, int kept) {
+    __shared__ float shared[STEM_WARPS][STEM_ROWS][STEM_CHUNK];
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+#pragma unroll
+    for (int g = 0; g < 2; g++)
+#pragma unroll
+        for (int e = 0; e < 2; e++)
+#pragma unroll
+            for (int s = 0; s < 4; s++) {
+                int row = stem_matrix_row(g * 8 + lane % 4 * 2 + s % 2, e);
+                if (row >= 0)
+                    shared[warp][row][lane / 4 + s / 2 * 8] = sums[g][e][s];
+            }
+    __syncthreads();
+    for (int i = (int)threadIdx.x; i < STEM_ROWS * STEM_CHUNK; i += STEM_THREADS) {
+        int row = i / STEM_CHUNK, o = (int)blockIdx.x * STEM_CHUNK + i % STEM_CHUNK;
+        float sum = 0.0f;
+        for (int w = 0; w < STEM_WARPS; w++)
+            sum += shared[w][row][i % STEM_CHUNK];
+        if (o < kept)
+            partial_at(op, (int)blockIdx.z, (int)blockIdx.y, row)[o] = sum;
+    }
+}
+
+__global__ void __launch_bounds__(STEM_THREADS, 4)
+    stem_tensor_weights(const struct backward op, const struct stem_cut cut) {
+    DYNAMIC_SHARED(bf16, rows);
+    __shared__ __align__(16) bf16 tiles_of_dz[STEM_WARPS][STEM_TILE * TILE_PITCH];
+    const struct segment segment = op.segments[blockIdx.z];
+    const struct tensor &input = op.input.z, &output = op.output;
+    int kept = output.kept[segment.group];
+    if ((int)blockIdx.x * STEM_CHUNK >= kept)
+        return;
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+    int first = (int)blockIdx.x * STEM_CHUNK + lane % 2 * LANES;
+    bool has_norm = op.norm.scale != NULL;
+    float grad_y[LANES], grad_z[LANES], grad_one[LANES];
+#pragma unroll
+    for (int c = 0; c < LANES; c++) {
+        bool is_kept = has_norm && first + c < kept;
+        size_t at = op.norm.row(segment) + first + c;
+        grad_y[c] = is_kept ? op.norm.grad_y[at] : 1.0f;
+        grad_z[c] = is_kept ? op.norm.grad_z[at] : 0.0f;
+        grad_one[c] = is_kept ? op.norm.grad_one[at] : 0.0f;
+    }
+    struct tile_of_dz share = {};
+    share.dy = segment_data<bf16>(op.output_gradient, segment) + first;
+    share.z = has_norm ? segment_data<bf16>(output, segment) + first : share.dy;
+    share.ld_dy = tensor_ld(&op.output_gradient, &segment);
+    share.ld_z = has_norm ? tensor_ld(&output, &segment) : share.ld_dy;
+    share.width = output.width, share.has_outputs = first < kept;
+    int pair_at[2] = {stem_pair_at(lane / 4, cut), stem_pair_at(8 + lane / 4, cut)};
+
+    bf16 *tile = tiles_of_dz[warp];
+    uint4 *own = reinterpret_cast<uint4 *>(tile + lane / 2 * TILE_PITCH + lane % 2 * LANES);
+    const bf16 *pictures = segment_data<bf16>(input, segment);
+    int down = (output.height + cut.rows - 1) / cut.rows, all = segment.images * down;
+    int end = piece_begin(all, (int)blockIdx.y + 1, op.parts);
+    stem_fragments sums = {};
+    struct raw_dz raw = {};
+#pragma unroll 1
+    for (int unit = piece_begin(all, (int)blockIdx.y, op.parts); unit < end; unit++) {
+        int image = unit / down, top = (unit - image * down) * cut.rows;
+        int tiles = min(cut.rows, output.height - top) * cut.tiles;
+        size_t row = (size_t)image * output.height + top;
+        share.load(raw, row + warp / cut.tiles, warp % cut.tiles * STEM_TILE + lane / 2);
+        stage_rows(rows, pictures + (size_t)image * input.height * input.width * STEM_INPUTS, top,
+                   cut, input.height, input.width);
+        __syncthreads();
+#pragma unroll 1
+        for (int i = warp; i < tiles; i += STEM_WARPS) {
+            int y = i / cut.tiles, x = (i - y * cut.tiles) * STEM_TILE;
+            uint4 dz = make_uint4(0, 0, 0, 0);
+            if (share.exists(x + lane / 2)) {
+                dz.x = dz_pair(raw.dy.x, raw.z.x, grad_y, grad_z, grad_one);
+                dz.y = dz_pair(raw.dy.y, raw.z.y, grad_y + 2, grad_z + 2, grad_one + 2);
+                dz.z = dz_pair(raw.dy.z, raw.z.z, grad_y + 4, grad_z + 4, grad_one + 4);
+                dz.w = dz_pair(raw.dy.w, raw.z.w, grad_y + 6, grad_z + 6, grad_one + 6);
+            }
+            *own = dz;
+            int next = i + STEM_WARPS, y_next = next / cut.tiles;
+            if (next < tiles)
+                share.load(raw, row + y_next, (next - y_next * cut.tiles) * STEM_TILE + lane / 2);
+            __syncwarp();
+            const bf16 *under = rows + (size_t)STEM_STRIDE * y * cut.pitch;
+            add_tile(tile,
+                     reinterpret_cast<const unsigned *>(under) + x * STEM_STRIDE * STEM_INPUTS / 2,
+                     pair_at, sums);
+            __syncwarp();
+        }
+        __syncthreads();
+    }
+    leave_fragments(op, sums, kept);
 }
 
 /* A thread an element of the matrix. */
@@ -304,6 +458,25 @@ static int partials(const struct convolution *convolution) {
 }
 
 template <class T>
+void launch_weights(const struct backward &op, const struct convolution *convolution, int count) {
+    dim3 elements(pieces((size_t)op.rows * op.output.channels, THREADS), op.parts, count);
+    dim3 chunks(pieces(op.output.channels, CHUNK), op.parts, count);
+    if (!is_stem(convolution) || convolution->bias != NULL) {
+        LAUNCH(any_weights<T>, elements, THREADS, 0, cuda_stream(), op);
+        return;
+    }
+    if constexpr (sizeof(T) == sizeof(bf16)) {
+        struct stem_cut cut = stem_cut_of(convolution);
+        if (cut.rows > 0) {
+            LAUNCH(stem_tensor_weights, chunks, STEM_THREADS, stem_shared(cut), cuda_stream(), op,
+                   cut);
+            return;
+        }
+    }
+    LAUNCH(stem_weights<T>, chunks, THREADS, 0, cuda_stream(), op);
+}
+
+template <class T>
 void add_weight_gradients(struct backward op, const struct convolution *convolution,
                           const struct slice *slice) {
     int room = partials(convolution);
@@ -311,13 +484,7 @@ void add_weight_gradients(struct backward op, const struct convolution *convolut
         int count = slice->count - first < room ? slice->count - first : room;
         op.segments = slice->device_segments + first;
         op.parts = room / count;
-        if (is_stem(convolution) && convolution->bias == NULL)
-            LAUNCH(stem_weights<T>, dim3(pieces(op.output.channels, CHUNK), op.parts, count),
-                   THREADS, 0, cuda_stream(), op);
-        else
-            LAUNCH(any_weights<T>,
-                   dim3(pieces((size_t)op.rows * op.output.channels, THREADS), op.parts, count),
-                   THREADS, 0, cuda_stream(), op);
+        launch_weights<T>(op, convolution, count);
         LAUNCH(add_partials, dim3(op.rows, pieces(op.output.channels, WARP)), dim3(WARP, SUMMERS),
                0, cuda_stream(), op, count, slice->gradient + convolution->weight_offset,
                slice->gradient + convolution->bias_offset);

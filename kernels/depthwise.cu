@@ -297,9 +297,17 @@ __device__ void forward_part(const struct forward &op, const struct segment &seg
         leave_moments<C>(op, segment, place, slide.moments, kept, shared);
 }
 
+/* Output columns and channels of a thread; more with smaller elements and fewer taps. */
+template <class T, int K, int S>
+constexpr int columns_of = S == 1 && (K > 3 || sizeof(T) == 2) ? 7 : 4;
+template <int K, int S> constexpr int channels_of = K == 3 || S == 2 ? 2 : 1;
+constexpr int blocks_at_once(int kernel) {
+    return kernel == 3 ? 4 : 3;
+}
+
 /* MOST: the full kernel. Groups that keep less of it run the body of theirs. */
 template <class T, int MOST, int S>
-__global__ void __launch_bounds__(THREADS, MOST == 3 ? 4 : 3)
+__global__ void __launch_bounds__(THREADS, blocks_at_once(MOST))
     depthwise_forward(const struct forward op) {
     __shared__ float shared[MOST == 7 ? 49 * CHUNK : MOST == 5 ? 25 * CHUNK : 5 * THREADS];
     const struct segment segment = op.segments[blockIdx.z];
@@ -307,24 +315,38 @@ __global__ void __launch_bounds__(THREADS, MOST == 3 ? 4 : 3)
     no_pixels(op.sums, segment, kept == 0 ? 0 : op.parts);
     if (kept == 0)
         return;
-    constexpr int COLUMNS = S == 1 ? 7 : 4, NARROW = S == 1 && sizeof(T) == 2 ? 7 : 4;
-    constexpr int CHANNELS = S == 1 ? 1 : 2;
     if constexpr (MOST >= 7)
         if (kernel == 7)
-            return forward_part<T, 7, S, CHANNELS, COLUMNS>(op, segment, kept, shared);
+            return forward_part<T, 7, S, channels_of<7, S>, columns_of<T, 7, S>>(op, segment, kept,
+                                                                                 shared);
     if constexpr (MOST >= 5)
         if (kernel == 5)
-            return forward_part<T, 5, S, CHANNELS, COLUMNS>(op, segment, kept, shared);
-    forward_part<T, 3, S, 2, NARROW>(op, segment, kept, shared);
+            return forward_part<T, 5, S, channels_of<5, S>, columns_of<T, 5, S>>(op, segment, kept,
+                                                                                 shared);
+    forward_part<T, 3, S, channels_of<3, S>, columns_of<T, 3, S>>(op, segment, kept, shared);
 }
 
-template <class T, int S> void launch(const struct forward &op, dim3 grid) {
+template <class T, int K, int S> void launch(struct forward &op, const struct slice *slice) {
+    struct work work = {};
+    work.segments = slice->count, work.images = largest_segment(slice);
+    work.height = op.output.height, work.width = op.output.width;
+    work.channels = op.channels, work.chunk = CHUNK;
+    work.channels_of_a_thread = channels_of<K, S>;
+    work.columns_of_a_strip = columns_of<T, K, S>;
+    work.again = (K - 1) / S;
+    work.threads = THREADS, work.blocks_at_once = blocks_at_once(K);
+    op.parts = working_parts(work, op.sums.parts);
+    dim3 grid(pieces(op.channels, CHUNK), op.parts, slice->count);
+    LAUNCH((depthwise_forward<T, K, S>), grid, THREADS, 0, cuda_stream(), op);
+}
+
+template <class T, int S> void launch(struct forward &op, const struct slice *slice) {
     if (op.kernel >= 7)
-        LAUNCH((depthwise_forward<T, 7, S>), grid, THREADS, 0, cuda_stream(), op);
+        launch<T, 7, S>(op, slice);
     else if (op.kernel == 5)
-        LAUNCH((depthwise_forward<T, 5, S>), grid, THREADS, 0, cuda_stream(), op);
+        launch<T, 5, S>(op, slice);
     else
-        LAUNCH((depthwise_forward<T, 3, S>), grid, THREADS, 0, cuda_stream(), op);
+        launch<T, 3, S>(op, slice);
 }
 
 } /* namespace */
@@ -355,12 +377,10 @@ enum status cuda_depthwise_forward(const struct convolution *convolution,
     op.kernel = convolution->kernel, op.channels = convolution->output.channels;
     if (slice->count == 0)
         return STATUS_OK;
-    op.parts = working_parts(slice->count, op.channels, CHUNK, op.sums.parts);
-    dim3 grid(pieces(op.channels, CHUNK), op.parts, slice->count);
     if (convolution->stride == 1)
-        launch<T, 1>(op, grid);
+        launch<T, 1>(op, slice);
     else
-        launch<T, 2>(op, grid);
+        launch<T, 2>(op, slice);
     return cuda_launched("depthwise_forward");
 }
 

@@ -148,23 +148,34 @@ struct units {
     int across, down, height, columns_of_a_strip; /* pieces of an image */
 };
 
-/* A cut of an image's rows costs `again` rows done twice, but strips must get equally many units:
- * the number of cuts with the fewest rows for the busiest strip. */
+struct cuts {
+    int down, rows; /* pieces of an image's rows; rows that the busiest strip does */
+};
+
+/* A cut costs `again` rows done twice, but strips must get equally many units: the number of cuts
+ * with the fewest rows for the busiest strip. whole: columns of strips of all images. */
+static inline __host__ __device__ struct cuts cuts_of(int whole, int height, int strips,
+                                                      int again) {
+    enum { MOST_CUTS = 8, LEAST_ROWS = 7 };
+    struct cuts best = {};
+    for (int down = 1; down <= MOST_CUTS && (down == 1 || height / down >= LEAST_ROWS); down++) {
+        int rounds = (whole * down + strips - 1) / strips;
+        int rows = rounds * ((height + down - 1) / down + again);
+        if (down == 1 || rows < best.rows)
+            best.down = down, best.rows = rows;
+    }
+    return best;
+}
+
 static __device__ __forceinline__ struct units units_of(int images, int height, int width,
                                                         int columns, int strips, int part,
                                                         int parts, int again) {
-    enum { MOST_CUTS = 8, LEAST_ROWS = 7 };
     struct units units = {};
     units.height = height;
     units.columns_of_a_strip = columns;
     units.across = (width + columns - 1) / columns;
-    int whole = images * units.across, fewest = 0;
-    for (int down = 1; down <= MOST_CUTS && (down == 1 || height / down >= LEAST_ROWS); down++) {
-        int rounds = (whole * down + parts * strips - 1) / (parts * strips);
-        int rows = rounds * ((height + down - 1) / down + again);
-        if (down == 1 || rows < fewest)
-            fewest = rows, units.down = down;
-    }
+    int whole = images * units.across;
+    units.down = cuts_of(whole, height, strips * parts, again).down;
     units.begin = piece_begin(whole * units.down, part, parts);
     units.end = piece_begin(whole * units.down, part + 1, parts);
     return units;
@@ -181,13 +192,33 @@ static __device__ __forceinline__ struct unit unit_at(const struct units &units,
     return unit;
 }
 
-/* Parts that get pixels: enough blocks for the device, however many the norm has room for. */
+/* How a launch may be cut, for the full network. */
+struct work {
+    int segments, images /* of the largest */, height, width;
+    int channels, chunk, channels_of_a_thread, columns_of_a_strip, again;
+    int threads, blocks_at_once /* on a multiprocessor */;
+};
+
+/* Parts that get pixels, at most `room` (0: as many as they like): those that are done first, block
+ * after block, when a block's start takes as long as a few rows. */
 enum { WORKING_BLOCKS = 1056 };
-static inline int working_parts(int segments, int channels, int chunk, int room) {
-    int parts = WORKING_BLOCKS / (pieces(channels, chunk) * segments);
-    if (room > 0 && parts > room)
-        parts = room;
-    return parts > 0 ? parts : 1;
+static inline int working_parts(const struct work &work, int room) {
+    enum { MULTIPROCESSORS = 132, ROWS_OF_A_START = 6 };
+    int all = round_up(work.channels, LANES), chunks = pieces(all, work.chunk);
+    int lanes = round_up(pieces(all, chunks), LANES) / work.channels_of_a_thread;
+    int whole = work.images * pieces(work.width, work.columns_of_a_strip);
+    int most = WORKING_BLOCKS / (chunks * work.segments), best = 1, shortest = 0;
+    if (room > 0 && most > room)
+        most = room;
+    for (int parts = 1; parts <= most; parts++) {
+        int waves =
+            pieces((size_t)parts * chunks * work.segments, MULTIPROCESSORS * work.blocks_at_once);
+        int strips = parts * (work.threads / lanes);
+        int rows = cuts_of(whole, work.height, strips, work.again).rows + ROWS_OF_A_START;
+        if (parts == 1 || waves * rows < shortest)
+            best = parts, shortest = waves * rows;
+    }
+    return best;
 }
 
 /* The parts from `first` on get none. Once per segment: by the first block. */

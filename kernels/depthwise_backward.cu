@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr int THREADS = 128, CHUNK = 64 /* channels of a block */;
+constexpr int THREADS = 128, CHUNK = 64 /* channels of a block */, COLUMNS = 4 /* of a strip */;
 
 struct backward {
     struct device_view input;
@@ -60,7 +60,7 @@ norm_row(const struct backward &op, const struct segment &segment, int row, int 
 template <class T, int K, int S, int C, int P> struct slide {
     static constexpr int PAD = K / 2;
     static constexpr int ABOVE = PAD / S, BELOW = (S - 1 + PAD) / S, ROWS = ABOVE + BELOW + 1;
-    static constexpr int LEFT = PAD / S, COLUMNS = (P - 1 + PAD) / S + LEFT + 1; /* of dz */
+    static constexpr int LEFT = PAD / S, WIDTH = (P - 1 + PAD) / S + LEFT + 1; /* of dz */
     typedef typename few<T, C>::word word;
 
     const struct backward *op;
@@ -70,10 +70,10 @@ template <class T, int K, int S, int C, int P> struct slide {
     unsigned step, step_gradient, step_z, step_dy; /* bytes of a pixel */
     int height, columns, height_out, columns_out;
 
-    float dz[ROWS][COLUMNS][C]; /* rows m - ABOVE to m + BELOW */
+    float dz[ROWS][WIDTH][C]; /* rows m - ABOVE to m + BELOW */
     float weight_gradient[K * K][C], bias_gradient[C], sum[C], product[C];
     int count;
-    word raw[S][P], raw_dy[COLUMNS], raw_z[COLUMNS];
+    word raw[S][P], raw_dy[WIDTH], raw_z[WIDTH];
 
     struct place_in_image {
         const T *input, *z, *dy;
@@ -101,7 +101,7 @@ template <class T, int K, int S, int C, int P> struct slide {
         const T *dy = along(at.dy, near, pixel_dy * columns_out);
         const T *z = along(at.z, near, pixel_z * columns_out);
 #pragma unroll
-        for (int n = 0; n < COLUMNS; n++) {
+        for (int n = 0; n < WIDTH; n++) {
             unsigned column = nearest(at.left / S - LEFT + n, columns_out);
             raw_dy[n] = *reinterpret_cast<const word *>(along(dy, column, pixel_dy));
             raw_z[n] = *reinterpret_cast<const word *>(along(z, column, pixel_z));
@@ -119,7 +119,7 @@ template <class T, int K, int S, int C, int P> struct slide {
             grad_one[c] = constant(own, GRAD_ONE, c);
         }
 #pragma unroll
-        for (int n = 0; n < COLUMNS; n++) {
+        for (int n = 0; n < WIDTH; n++) {
             float dy[C], z[C];
             widen(dy, raw_dy[n]), widen(z, raw_z[n]);
 #pragma unroll
@@ -130,10 +130,10 @@ template <class T, int K, int S, int C, int P> struct slide {
                 dz[ROWS - 1][n][c] = fmaf(grad_y[c], dy[c], fmaf(grad_z[c], z[c], grad_one[c]));
             }
         }
-        if (exists && left >= 0 && left + COLUMNS <= columns_out)
+        if (exists && left >= 0 && left + WIDTH <= columns_out)
             return;
 #pragma unroll
-        for (int n = 0; n < COLUMNS; n++)
+        for (int n = 0; n < WIDTH; n++)
             if (!exists || (unsigned)(left + n) >= (unsigned)columns_out) {
 #pragma unroll
                 for (int c = 0; c < C; c++)
@@ -325,7 +325,7 @@ template <class T, int K, int S, int C, int P> struct slide {
 #pragma unroll
             for (int q = 0; q < ROWS; q++)
 #pragma unroll
-                for (int n = 0; n < COLUMNS; n++)
+                for (int n = 0; n < WIDTH; n++)
                     dz[q][n][c] = 0.0f;
         }
         count = 0;
@@ -471,11 +471,11 @@ __global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, S, sizeof(T)))
     if ((kernel == 7) != (MOST == 7))
         return;
     if constexpr (MOST == 7)
-        backward_part<T, 7, S, channels_of<7, S>, 4>(op, segment, kept, shared);
+        backward_part<T, 7, S, channels_of<7, S>, COLUMNS>(op, segment, kept, shared);
     else if (MOST == 5 && kernel == 5)
-        backward_part<T, MOST, S, channels_of<5, S>, 4>(op, segment, kept, shared);
+        backward_part<T, MOST, S, channels_of<5, S>, COLUMNS>(op, segment, kept, shared);
     else
-        backward_part<T, 3, S, channels_of<3, S>, 4>(op, segment, kept, shared);
+        backward_part<T, 3, S, channels_of<3, S>, COLUMNS>(op, segment, kept, shared);
 }
 
 enum {
@@ -527,6 +527,18 @@ template <class T, int S> void launch(const struct backward &op, dim3 grid) {
         LAUNCH((depthwise_backward<T, 7, S>), grid, THREADS, 0, cuda_stream(), op);
 }
 
+template <class T> struct work work_of(const struct convolution *convolution) {
+    int kernel = convolution->kernel, stride = convolution->stride;
+    struct work work = {};
+    work.height = pieces(convolution->input.tensor->height, stride);
+    work.width = convolution->input.tensor->width;
+    work.channels = convolution->output.channels, work.chunk = CHUNK;
+    work.channels_of_a_thread = kernel == 3 || (kernel == 5 && stride == 2) ? 2 : 1;
+    work.columns_of_a_strip = COLUMNS, work.again = (kernel - 1) / stride;
+    work.threads = THREADS, work.blocks_at_once = blocks_at_once(kernel, stride, sizeof(T));
+    return work;
+}
+
 static size_t partial_bytes(const struct convolution *convolution) { /* of one part */
     return (size_t)(convolution->kernel * convolution->kernel + 1) *
            weight_ld(convolution->output.channels) * sizeof(float);
@@ -553,12 +565,16 @@ enum status cuda_depthwise_backward(const struct convolution *convolution,
     op.kernel = convolution->kernel, op.channels = convolution->output.channels;
     op.with_bias = convolution->bias != NULL;
 
+    struct work work = work_of<T>(convolution);
+    work.images = largest_segment(slice);
+
     /* As many segments at a time as scratch has partials for. */
     int room = (int)(cuda_depthwise_scratch<T>(convolution) / partial_bytes(convolution));
     for (int first = 0; first < slice->count; first += room) {
         int count = slice->count - first < room ? slice->count - first : room;
         op.segments = slice->device_segments + first;
-        op.parts = working_parts(count, op.channels, CHUNK, op.gradient.sums.parts);
+        work.segments = count;
+        op.parts = working_parts(work, op.gradient.sums.parts);
         dim3 grid(pieces(op.channels, CHUNK), op.parts, count);
         if (convolution->stride == 1)
             launch<T, 1>(op, grid);

@@ -163,16 +163,17 @@ static enum status add_splits(const struct convolution *convolution, const struc
     return cuda_launched("add_splits_kernel");
 }
 
-template <int OUTS, int INS>
+template <class Layout>
 static enum status tensor_weight_gradient(const struct convolution *convolution,
                                           const struct slice *slice) {
-    typedef sum_layout<OUTS, INS> layout;
     struct weight_plan plan =
-        weight_plan_of(convolution, slice, OUTS, INS, layout::rows, WEIGHT_BLOCKS);
-    LAUNCH((tensor_weight_kernel<OUTS, INS>), dim3(plan.tiles, plan.splits), SUM_THREADS,
-           layout::shared, cuda_stream(), slice->device_segments, plan,
-           device_view_of(&convolution->input), device_gradient_of(convolution),
-           reinterpret_cast<float *>(slice->scratch), slice->gradient + convolution->weight_offset);
+        weight_plan_of(convolution, slice, Layout::OUTS, Layout::INS, Layout::rows, SUM_BLOCKS);
+    cudaFuncSetAttribute(tensor_weight_kernel<Layout>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                         Layout::shared);
+    LAUNCH(tensor_weight_kernel<Layout>, dim3(plan.tiles, plan.splits), SUM_THREADS, Layout::shared,
+           cuda_stream(), slice->device_segments, plan, device_view_of(&convolution->input),
+           device_gradient_of(convolution), reinterpret_cast<float *>(slice->scratch),
+           slice->gradient + convolution->weight_offset);
     enum status status = cuda_launched("tensor_weight_kernel");
     return status == STATUS_OK ? add_splits(convolution, slice, plan) : status;
 }
@@ -181,15 +182,27 @@ template <class T>
 static enum status weight_gradient(const struct convolution *convolution,
                                    const struct slice *slice);
 
+/* A tile is as wide as the narrower side, so that the wider one is read and made once. */
 template <>
 enum status weight_gradient<bf16>(const struct convolution *convolution,
                                   const struct slice *slice) {
-    bool narrow_out = convolution->output.channels <= 32;
-    bool narrow_in = convolution->input.tensor->channels <= 32;
-    if (narrow_out && narrow_in) return tensor_weight_gradient<32, 32>(convolution, slice);
-    if (narrow_out) return tensor_weight_gradient<32, 64>(convolution, slice);
-    if (narrow_in) return tensor_weight_gradient<64, 32>(convolution, slice);
-    return tensor_weight_gradient<64, 64>(convolution, slice);
+    int outs = convolution->output.channels, ins = convolution->input.tensor->channels;
+    int narrow = outs < ins ? outs : ins;
+    bool wide_out = outs > ins;
+#define TILE(...) return tensor_weight_gradient<sum_layout<__VA_ARGS__>>(convolution, slice)
+    if (outs <= 16 && ins <= 16) TILE(16, 16, 128, 1, 1, 4);
+    if (ins <= 16) TILE(64, 16, 64, 4, 1, 6);
+    if (narrow <= 32 && wide_out) TILE(80, 32, 64, 1, 2, 5);
+    if (narrow <= 32) TILE(32, 80, 64, 2, 1, 3);
+    if (narrow <= 40 && wide_out) TILE(128, 40, 32, 4, 1, 6);
+    if (narrow <= 48 && !wide_out) TILE(48, 128, 32, 1, 4, 3);
+    if (narrow <= 80 && wide_out) TILE(64, 80, 48, 4, 2, 4);
+    if (narrow <= 80) TILE(80, 64, 32, 1, 4, 5);
+    if (narrow <= 112 && wide_out) TILE(64, 112, 48, 4, 2, 3);
+    if (narrow <= 112) TILE(112, 64, 32, 1, 4, 5);
+    if (wide_out) TILE(64, 160, 48, 4, 2, 3);
+    TILE(160, 64, 32, 2, 4, 5);
+#undef TILE
 }
 
 template <>
