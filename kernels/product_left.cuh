@@ -56,6 +56,7 @@ struct tensor_stream {
             if (vectors)
                 copy_async(to + pass * TENSOR_STEP, from);
             else
+#pragma unroll 1
                 for (int i = 0; i < LANES; i++)
                     to[pass * TENSOR_STEP + i] = i < kept ? from[i] : from_float<bf16>(0.0f);
         }

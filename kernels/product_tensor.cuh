@@ -19,7 +19,9 @@ template <int COLUMNS, int EACH, class Left, class Result> struct tensor_layout 
     static constexpr int rows = TENSOR_WARPS * 16 * EACH;
     static constexpr int right = Left::STREAMS * rows * TENSOR_STEP * 2;
     static constexpr int step = right + COLUMNS * TENSOR_STEP * 2;
-    static constexpr int stages = Left::STREAMS * EACH > 2 ? 3 : 4;
+    /* The smallest tiles are for few rows and deep k: one block has a multiprocessor to itself, and
+     * waits for memory. */
+    static constexpr int stages = COLUMNS * EACH == 16 ? 8 : Left::STREAMS * EACH > 2 ? 3 : 4;
     static constexpr int octets = COLUMNS / LANES;
     static constexpr int corner_rows = COLUMNS <= 32 ? 16 : 8;
     static constexpr int row_lanes = WARP / octets < corner_rows ? WARP / octets : corner_rows;
@@ -60,6 +62,7 @@ static __device__ __forceinline__ void tensor_copy_weights(bf16 *to, const bf16 
         if (kept >= LANES)
             copy_async(to + pass * TENSOR_STEP, from);
         else
+#pragma unroll 1
             for (int i = 0; i < LANES; i++)
                 to[pass * TENSOR_STEP + i] = i < kept ? from[i] : from_float<bf16>(0.0f);
     }
@@ -207,7 +210,8 @@ tensor_store(const sum_fragment (&sums)[EACH][COLUMNS / 8], Result &result, floa
         __syncwarp();
         if (first == 0)
             constants_fetch<COLUMNS>(result, constants, corner, lane.octet, starts);
-#pragma unroll
+            /* Not unrolled: the instructions must stay in the cache. */
+#pragma unroll 1
         for (int pass = 0; pass < Layout::corner_rows; pass += Layout::row_lanes) {
             int row = pass + lane.row;
             if (!lane.busy || row >= Layout::corner_rows || first + row >= rows)
@@ -283,7 +287,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS,
     };
 
     decltype(streams)::copy_coefficients(left, coefficients, pitch);
-#pragma unroll
+#pragma unroll 1
     for (int i = 0; i < layout::stages - 1; i++)
         copy_step();
     int in_tile = warp * 16 * EACH;
