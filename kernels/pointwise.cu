@@ -199,8 +199,8 @@ enum status weight_gradient<bf16>(const struct convolution *convolution,
     if (narrow <= 80 && wide_out) TILE(64, 80, 48, 4, 2, 4);
     if (narrow <= 80) TILE(80, 64, 32, 1, 4, 5);
     if (narrow <= 112 && wide_out) TILE(64, 112, 48, 4, 2, 3);
-    if (narrow <= 112) TILE(112, 64, 32, 1, 4, 5);
-    if (wide_out) TILE(64, 160, 48, 4, 2, 3);
+    if (narrow <= 112) TILE(128, 64, 32, 2, 4, 6);
+    if (wide_out) TILE(64, 160, 32, 4, 2, 3);
     TILE(160, 64, 32, 2, 4, 5);
 #undef TILE
 }

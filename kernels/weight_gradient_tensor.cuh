@@ -9,37 +9,11 @@
 #ifndef TAPER_WEIGHT_GRADIENT_TENSOR_CUH
 #define TAPER_WEIGHT_GRADIENT_TENSOR_CUH
 
-#include "mma.cuh"
 #include "weight_gradient.cuh"
+#include "weight_gradient_sides.cuh"
 
 constexpr int SUM_WARPS = 8, SUM_THREADS = SUM_WARPS * WARP, SUM_STAGES = 3;
 constexpr int SUM_BLOCKS = 264; /* that the device has at once: two to a multiprocessor */
-
-/* One side of a step: ROWS rows of WIDTH channels, the work of WARPS warps from FIRST on. Rows are
- * an odd number of vectors apart, so that those of a matrix fall on different banks. */
-template <int WIDTH, int ROWS, int FIRST, int WARPS> struct sum_tile {
-    static constexpr int chunks = WIDTH / LANES;
-    static constexpr int pitch = (chunks | 1) * LANES;
-    static constexpr int stream = ROWS * pitch; /* elements */
-    static constexpr int stride = WARPS * WARP / chunks;
-    static constexpr int each = (ROWS + stride - 1) / stride; /* vectors of a thread */
-
-    static __device__ __forceinline__ int thread() {
-        return (int)threadIdx.x - FIRST * WARP;
-    }
-    static __device__ __forceinline__ int row(int i) {
-        return thread() / chunks + i * stride;
-    }
-    static __device__ __forceinline__ int chunk() {
-        return thread() % chunks;
-    }
-    static __device__ __forceinline__ int at(int i) {
-        return row(i) * pitch + chunk() * LANES;
-    }
-    static __device__ __forceinline__ bool has(int i) {
-        return thread() < stride * chunks && ((i + 1) * stride <= ROWS || row(i) < ROWS);
-    }
-};
 
 /* A step: dy, z and a. OUT x IN warps with a piece of the tile each, LEFT warps that make dz. */
 template <int OUTS_, int INS_, int ROWS, int OUT, int IN, int LEFT> struct sum_layout {
@@ -56,148 +30,6 @@ template <int OUTS_, int INS_, int ROWS, int OUT, int IN, int LEFT> struct sum_l
     static_assert(m * 16 * OUT == OUTS && n * 8 * IN == INS && ROWS % (16 * turns) == 0, "tile");
     static_assert(OUT * IN * (turns - 1) * WARP * m * n * 16 <= shared, "room to merge");
 };
-
-/* What a thread knows of its side during a run of rows. */
-struct sum_side {
-    const bf16 *from, *from_z; /* of its first row of the next step */
-    int ld, ld_z, kept;        /* lanes of its vectors */
-    bool vectors, vectors_z, makes;
-    float by[LANES], by_z[LANES], plus[LANES]; /* a: by_z is the gate */
-    int image, image_end;                      /* a: of the gate */
-};
-
-template <class Tile>
-static __device__ __forceinline__ void sum_copy(bf16 *to, const bf16 *from, int ld, int kept,
-                                                bool vectors, int rows) {
-#pragma unroll
-    for (int i = 0; i < Tile::each; i++) {
-        if (!Tile::has(i))
-            continue;
-        bf16 *at = to + Tile::at(i);
-        const bf16 *source = from + i * Tile::stride * ld;
-        bool there = Tile::row(i) < rows && kept > 0;
-        if (vectors)
-            copy_async_or_zero(at, source, there);
-        else
-            for (int lane = 0; lane < LANES; lane++)
-                at[lane] = there && lane < kept ? source[lane] : from_float<bf16>(0.0f);
-    }
-}
-
-/* Lanes past the kept ones are zero: the sums of several segments meet. */
-static __device__ __forceinline__ void sum_leave(bf16 *at, const float (&value)[LANES], int kept) {
-    unsigned word[LANES / 2];
-#pragma unroll
-    for (int i = 0; i < LANES / 2; i++) {
-        word[i] = pair_of(value[2 * i], value[2 * i + 1]);
-        if (kept < LANES)
-            word[i] &= (kept > 2 * i ? 0xffffu : 0) | (kept > 2 * i + 1 ? 0xffff0000u : 0);
-    }
-    *reinterpret_cast<uint4 *>(at) = make_uint4(word[0], word[1], word[2], word[3]);
-}
-
-/* ------------------------------------------------------------------ dz */
-
-template <class Tile>
-static __device__ __forceinline__ void sum_begin(struct sum_side &side,
-                                                 const gradient_rows<bf16> &dz, int row, int out) {
-    int column = out + Tile::chunk() * LANES;
-    side.kept = dz.kept - column;
-    side.ld = dz.ld, side.ld_z = dz.ld_z;
-    side.vectors = dz.vectors, side.vectors_z = dz.vectors_z;
-    side.from = dz.dy + (size_t)(row + Tile::row(0)) * dz.ld + column;
-    side.from_z = dz.z + (size_t)(row + Tile::row(0)) * dz.ld_z + column;
-    side.makes = dz.grad_y != NULL;
-    if (!side.makes || side.kept <= 0)
-        return;
-    load8(side.by, dz.grad_y + column), load8(side.by_z, dz.grad_z + column);
-    load8(side.plus, dz.grad_one + column);
-}
-
-template <class Tile>
-static __device__ __forceinline__ void
-sum_make(const gradient_rows<bf16> &, const struct sum_side &side, bf16 *step, int, int rows) {
-    if (side.kept <= 0 || (!side.makes && side.kept >= LANES))
-        return;
-#pragma unroll
-    for (int i = 0; i < Tile::each; i++) {
-        if (!Tile::has(i) || Tile::row(i) >= rows)
-            continue;
-        bf16 *at = step + Tile::at(i);
-        float value[LANES], z[LANES];
-        load8(value, at);
-        if (side.makes) {
-            load8(z, at + Tile::stream);
-#pragma unroll
-            for (int lane = 0; lane < LANES; lane++)
-                value[lane] = fmaf(side.by[lane], value[lane],
-                                   fmaf(side.by_z[lane], z[lane], side.plus[lane]));
-        }
-        sum_leave(at, value, side.kept);
-    }
-}
-
-/* ------------------------------------------------------------------ a */
-
-template <class Tile>
-static __device__ __forceinline__ void sum_begin(struct sum_side &side, const view_rows<bf16> &a,
-                                                 int row, int in) {
-    int column = in + Tile::chunk() * LANES;
-    side.kept = a.kept - column;
-    side.ld = a.ld, side.vectors = a.vectors;
-    side.from = a.z + (size_t)(row + Tile::row(0)) * a.ld + column;
-    side.makes = a.scale != NULL || a.activation != ACTIVATION_NONE || a.gate != NULL;
-    side.image = (row + Tile::row(0)) / a.area - 1, side.image_end = (side.image + 1) * a.area;
-#pragma unroll
-    for (int lane = 0; lane < LANES; lane++)
-        side.by[lane] = 1, side.plus[lane] = 0;
-    if (a.scale != NULL && side.kept > 0)
-        load8(side.by, a.scale + column), load8(side.plus, a.shift + column);
-}
-
-static __device__ __forceinline__ void sum_activate(enum activation activation, float (&y)[LANES]) {
-    if (activation != ACTIVATION_HARD_SWISH) {
-        activate8(activation, y);
-        return;
-    }
-#pragma unroll
-    for (int lane = 0; lane < LANES; lane++)
-        y[lane] *= __saturatef(fmaf(y[lane], 1.0f / 6.0f, 0.5f));
-}
-
-/* `first` is the step's first row. */
-template <class Tile>
-static __device__ __forceinline__ void sum_make(const view_rows<bf16> &a, struct sum_side &side,
-                                                bf16 *step, int first, int rows, int in) {
-    if (side.kept <= 0 || (!side.makes && side.kept >= LANES))
-        return;
-#pragma unroll
-    for (int i = 0; i < Tile::each; i++) {
-        if (!Tile::has(i) || Tile::row(i) >= rows)
-            continue;
-        bf16 *at = step + Tile::at(i);
-        float value[LANES];
-        load8(value, at);
-#pragma unroll
-        for (int lane = 0; lane < LANES; lane++)
-            value[lane] = fmaf(side.by[lane], value[lane], side.plus[lane]);
-        sum_activate(a.activation, value);
-        if (a.gate != NULL) {
-            if (first + Tile::row(i) >= side.image_end) {
-                while (first + Tile::row(i) >= side.image_end)
-                    side.image++, side.image_end += a.area;
-                load8(side.by_z,
-                      a.gate + (size_t)side.image * a.gate_ld + in + Tile::chunk() * LANES);
-            }
-#pragma unroll
-            for (int lane = 0; lane < LANES; lane++)
-                value[lane] *= side.by_z[lane];
-        }
-        sum_leave(at, value, side.kept);
-    }
-}
-
-/* ------------------------------------------------------------------ the product */
 
 /* A warp's piece of the tile, in blocks of 16 outputs and 8 inputs. */
 template <class Layout>
@@ -271,9 +103,9 @@ sum_run(typename Layout::piece &sums, bf16 *shared, const gradient_rows<bf16> &d
         bf16 *step = shared + stage * Layout::step;
         copy_async_wait<SUM_STAGES - 2>();
         if (makes_dz)
-            sum_make<left_tile>(dz, side, step, first, end - first);
+            sum_make_dz<left_tile>(side, step, end - first);
         else
-            sum_make<right_tile>(a, side, step + Layout::a, first, end - first, in);
+            sum_make_a<right_tile>(a, side, step + Layout::a, first, end - first, in);
         __syncthreads();
         copy_step(first + (SUM_STAGES - 1) * Layout::rows, next);
         sum_multiply<Layout>(sums, step, dz.kept - out, a.kept - in);
