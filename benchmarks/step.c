@@ -133,7 +133,7 @@ static const char usage[] = "bench_step NETWORK.yaml THREADS GROUPS per_group|sh
 static enum status read_words(struct bench *bench, int argc, char **argv) {
     enum device device = DEVICE_CPU;
     enum precision precision = PRECISION_BF16;
-    const char *file = NULL;
+    const char *file = "";
     char reason[BACKEND_REASON];
     bench->images = 64;
     for (int i = 7; i < argc; i++) {
@@ -144,15 +144,13 @@ static enum status read_words(struct bench *bench, int argc, char **argv) {
         else if (strcmp(argv[i], "precision=fp32") == 0)
             precision = PRECISION_FP32;
         else if (strncmp(argv[i], "backend=", 8) == 0)
-            file = argv[i] + 8;
+            device = DEVICE_CUDA, file = argv[i] + 8;
         else if (strcmp(argv[i], "profile") == 0)
             bench->profile = true;
         else
             return fail(STATUS_USAGE, "%s", usage);
     }
-    if (file)
-        return backend_load(file, precision, &bench->ops);
-    return backend_choose(device, precision, &bench->ops, reason);
+    return backend_choose(device, file, precision, &bench->ops, reason);
 }
 
 static enum status read_arguments(struct bench *bench, int argc, char **argv) {

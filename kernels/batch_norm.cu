@@ -1,17 +1,16 @@
 /* Batch-norm's rows from what the parts of the segments have left behind.
  *
- * A block has eight channels, as many as memory hands out at once, and all domains. A team of rows
- * (of threads, one per channel) shares a domain's parts; as many teams as fit work on as many
- * domains at once. For the sums over a team the block turns by a quarter: warp w takes channel w,
- * its lanes the rows' results. Merging follows a fixed tree. The launch is as long as its chain of
- * dependent loads: segments go to shared memory first, and many parts are under way at once. */
+ * A warp has one channel of one domain, its lanes share out the parts; eight warps side by side
+ * have neighbouring channels, so that what memory hands out at once is used. Forward, a block has
+ * one domain; backward, it has all, four at a time, because the gradients of weight and bias are
+ * sums over the domains, in their order. The launches are short chains of dependent loads: segments
+ * go to shared memory first, many parts are under way at once, and the code is small. */
 #include "cuda_ops.h"
 
 enum {
     CHANNELS = 8,
-    ROWS = WARP,
-    THREADS = CHANNELS * ROWS,
-    UNDER_WAY = 16 /* parts of a thread */
+    SLOTS = 4 /* domains at a time, backward */,
+    UNDER_WAY = 8 /* parts of a lane */
 };
 
 struct merging {
@@ -19,22 +18,21 @@ struct merging {
     const int *kept; /* of z */
     const struct segment *segments;
     int count;
-    int team; /* rows to a domain, a power of two */
     float *gradient;
 };
 
-/* What the block needs of every segment. */
+/* What a block needs of every segment. */
 struct known_segment {
     int group, index, kept;
 };
 
 static __device__ __forceinline__ void know_segments(struct known_segment *known,
                                                      const struct merging &merge) {
-    for (int i = (int)(threadIdx.y * CHANNELS + threadIdx.x); i < merge.count; i += THREADS) {
-        struct segment segment = merge.segments[i];
-        known[i].group = segment.group;
-        known[i].index = segment.index;
-        known[i].kept = merge.kept[segment.group];
+    for (int i = (int)threadIdx.x; i < merge.count; i += (int)blockDim.x) {
+        int group = merge.segments[i].group;
+        known[i].group = group;
+        known[i].index = merge.segments[i].index;
+        known[i].kept = merge.kept[group];
     }
     __syncthreads();
 }
@@ -69,9 +67,10 @@ struct part {
     float first, second;
 };
 
-static __device__ __forceinline__ struct part
-part_of(const struct merging &merge, const struct known_segment *known, int index, int channel) {
-    int parts = merge.norm.parts, which = index / parts;
+static __device__ __forceinline__ struct part part_of(const struct merging &merge,
+                                                      const struct known_segment *known,
+                                                      unsigned index, int channel) {
+    unsigned parts = (unsigned)merge.norm.parts, which = index / parts;
     size_t row = (size_t)known[which].index * parts + (index - which * parts);
     const float *sums = (const float *)merge.norm.partial + row * 2 * merge.norm.stride + channel;
     struct part part = {((const float *)merge.norm.row_count)[row], sums[0],
@@ -82,91 +81,10 @@ part_of(const struct merging &merge, const struct known_segment *known, int inde
     return part;
 }
 
-/* Sets of values by their mean and squares about it (Chan, Golub, LeVeque 1979). */
-struct moments {
-    float value[3]; /* count, mean, squares */
-
-    __device__ __forceinline__ void merge(const struct moments &other) {
-        float count = value[0], total = count + other.value[0];
-        if (other.value[0] == 0)
-            return;
-        float share = other.value[0] / total, away = other.value[1] - value[1];
-        value[0] = total;
-        value[1] += away * share;
-        value[2] += other.value[2] + away * away * count * share;
-    }
-};
-
-struct sums {
-    float value[3]; /* count, sum of dy, sum of dy (z - mean) */
-
-    __device__ __forceinline__ void merge(const struct sums &other) {
-        for (int i = 0; i < 3; i++)
-            value[i] += other.value[i];
-    }
-};
-
-/* A thread's parts of a domain, merged in order. */
-template <class Sums>
-static __device__ __forceinline__ Sums merge_parts(const struct merging &merge,
-                                                   const struct known_segment *known,
-                                                   const struct domain &domain, int channel) {
-    Sums all = {{0, 0, 0}};
-    int member = (int)threadIdx.y % merge.team;
-    int parts = channel < merge.norm.channels ? domain.count * merge.norm.parts : 0;
-    for (int first = member; first < parts; first += UNDER_WAY * merge.team) {
-        struct part part[UNDER_WAY];
-#pragma unroll
-        for (int i = 0; i < UNDER_WAY; i++) {
-            int index = first + i * merge.team;
-            part[i] = part_of(merge, known + domain.first, index < parts ? index : first, channel);
-            if (index >= parts)
-                part[i].pixels = part[i].first = part[i].second = 0;
-        }
-#pragma unroll
-        for (int i = 0; i < UNDER_WAY; i++) {
-            Sums sums = {{part[i].pixels, part[i].first, part[i].second}};
-            all.merge(sums);
-        }
-    }
-    return all;
-}
-
-/* The block's results, [row][channel]; one column of padding keeps both directions off the same
- * banks. */
-struct turning {
-    float at[3][ROWS][CHANNELS + 1];
-};
-
-/* Where a thread stands once the block has turned: a channel per warp, a row per lane. */
-struct turned {
-    int channel, row;
-};
-
-static __device__ __forceinline__ struct turned turned_thread() {
-    int thread = (int)(threadIdx.y * CHANNELS + threadIdx.x);
-    return {thread / WARP, thread % WARP};
-}
-
-/* Every thread brings the sums of (its row, its channel) and leaves with the merged sums of the
- * team of its turned row, for its turned channel: valid in the first row of each team. */
-template <class Sums>
-static __device__ __forceinline__ Sums merge_team(struct turning &room, int team, Sums mine) {
-    struct turned turned = turned_thread();
-    __syncthreads();
-    for (int i = 0; i < 3; i++)
-        room.at[i][threadIdx.y][threadIdx.x] = mine.value[i];
-    __syncthreads();
-    Sums all;
-    for (int i = 0; i < 3; i++)
-        all.value[i] = room.at[i][turned.row][turned.channel];
-    for (int step = 1; step < team; step *= 2) {
-        Sums other;
-        for (int i = 0; i < 3; i++)
-            other.value[i] = __shfl_xor_sync(0xffffffffu, all.value[i], step);
-        all.merge(other);
-    }
-    return all;
+static __device__ __forceinline__ float warp_sum(float value) {
+    for (int step = 1; step < WARP; step *= 2)
+        value += __shfl_xor_sync(0xffffffffu, value, step);
+    return value;
 }
 
 static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, size_t row, int c,
@@ -176,32 +94,45 @@ static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, 
     norm.shift[row + c] = norm.bias[c] - mean * scale;
 }
 
-/* A channel that nobody keeps gets a row of zeros. */
-static __global__ void __launch_bounds__(THREADS) forward_kernel(const struct merging merge) {
-    __shared__ struct turning room;
+/* Parts of n values each with their mean and squares about it: the mean of all first, then the
+ * squares about that, so that nothing cancels; the second look finds the parts in the cache. A
+ * channel that nobody keeps gets a row of zeros. */
+static __global__ void __launch_bounds__(CHANNELS *WARP)
+    forward_kernel(const struct merging merge) {
     DYNAMIC_SHARED(struct known_segment, known);
     const struct batch_norm &norm = merge.norm;
     know_segments(known, merge);
-    struct turned turned = turned_thread();
-    int first_channel = (int)blockIdx.x * CHANNELS, teams = ROWS / merge.team;
-    int channel = first_channel + (int)threadIdx.x, c = first_channel + turned.channel;
-    for (int start = 0; start < merge.count; start += teams) {
-        struct domain domain = domain_at(merge, known, start + (int)threadIdx.y / merge.team);
-        struct moments all = merge_team(room, merge.team,
-                                        merge_parts<struct moments>(merge, known, domain, channel));
-        domain = domain_at(merge, known, start + turned.row / merge.team);
-        if (turned.row % merge.team != 0 || domain.count == 0 || c >= norm.channels)
-            continue;
-        float count = all.value[0], mean = all.value[1];
-        float variance = count > 0 ? all.value[2] / count : 0;
-        size_t at = domain.row + c;
-        norm.mean[at] = mean;
-        norm.variance[at] = variance;
-        if (count > 0)
-            set_scale(norm, domain.row, c, mean, variance);
-        else
-            norm.scale[at] = norm.shift[at] = 0;
+    struct domain domain = domain_at(merge, known, (int)blockIdx.y);
+    int c = (int)(blockIdx.x * CHANNELS + threadIdx.x / WARP), lane = (int)threadIdx.x % WARP;
+    int parts = domain.count * norm.parts;
+    if (parts == 0 || c >= norm.channels)
+        return;
+    float pixels = 0, total = 0, squares = 0;
+#pragma unroll UNDER_WAY
+    for (int i = lane; i < parts; i += WARP) {
+        struct part part = part_of(merge, known + domain.first, i, c);
+        pixels += part.pixels;
+        total += part.pixels * part.first;
     }
+    pixels = warp_sum(pixels), total = warp_sum(total);
+    float mean = pixels > 0 ? total / pixels : 0;
+#pragma unroll UNDER_WAY
+    for (int i = lane; i < parts; i += WARP) {
+        struct part part = part_of(merge, known + domain.first, i, c);
+        float away = part.first - mean;
+        squares += part.second + part.pixels * away * away;
+    }
+    squares = warp_sum(squares);
+    if (lane != 0)
+        return;
+    float variance = pixels > 0 ? squares / pixels : 0;
+    size_t at = domain.row + c;
+    norm.mean[at] = mean;
+    norm.variance[at] = variance;
+    if (pixels > 0)
+        set_scale(norm, domain.row, c, mean, variance);
+    else
+        norm.scale[at] = norm.shift[at] = 0;
 }
 
 static __global__ void given_kernel(const struct batch_norm norm) {
@@ -210,53 +141,71 @@ static __global__ void given_kernel(const struct batch_norm norm) {
         set_scale(norm, 0, c, norm.mean[c], norm.variance[c]);
 }
 
+struct gradient_sums {
+    float pixels, dy, dy_z; /* dy_z: of dy (z - mean) */
+};
+
 /* With zhat = (z - mean) / deviation, means over the domain, and scale = weight / deviation:
  *     dz = scale (dy - mean(dy) - zhat mean(dy zhat)) = grad_y dy + grad_z z + grad_one
  * Returns sum dy zhat: the weight's gradient. */
 static __device__ __forceinline__ float set_gradient(const struct batch_norm &norm, size_t at,
-                                                     int c, const struct sums &sums) {
-    float count = sums.value[0], dy = sums.value[1];
+                                                     int c, const struct gradient_sums &sums) {
     float inverse = 1 / sqrtf(norm.variance[at] + norm.epsilon);
-    float scale = norm.weight[c] * inverse, dy_zhat = sums.value[2] * inverse;
-    float grad_z = -scale * inverse * dy_zhat / count;
+    float scale = norm.weight[c] * inverse, dy_zhat = sums.dy_z * inverse;
+    float grad_z = -scale * inverse * dy_zhat / sums.pixels;
     norm.grad_y[at] = scale;
     norm.grad_z[at] = grad_z;
-    norm.grad_one[at] = -scale * dy / count - grad_z * norm.mean[at];
+    norm.grad_one[at] = -scale * sums.dy / sums.pixels - grad_z * norm.mean[at];
     return dy_zhat;
 }
 
-static __global__ void __launch_bounds__(THREADS) backward_kernel(const struct merging merge) {
-    __shared__ struct turning room;
+/* Sums over the domain's parts, in every lane. */
+static __device__ __forceinline__ struct gradient_sums
+gradient_sums_of(const struct merging &merge, const struct known_segment *known,
+                 const struct domain &domain, int c, int lane) {
+    struct gradient_sums sums = {0, 0, 0};
+    int parts = c < merge.norm.channels ? domain.count * merge.norm.parts : 0;
+#pragma unroll UNDER_WAY
+    for (int i = lane; i < parts; i += WARP) {
+        struct part part = part_of(merge, known + domain.first, i, c);
+        sums.pixels += part.pixels, sums.dy += part.first, sums.dy_z += part.second;
+    }
+    sums.pixels = warp_sum(sums.pixels);
+    sums.dy = warp_sum(sums.dy), sums.dy_z = warp_sum(sums.dy_z);
+    return sums;
+}
+
+static __global__ void __launch_bounds__(SLOTS *CHANNELS *WARP)
+    backward_kernel(const struct merging merge) {
+    __shared__ float of_weight[CHANNELS][SLOTS], of_bias[CHANNELS][SLOTS];
     DYNAMIC_SHARED(struct known_segment, known);
     const struct batch_norm &norm = merge.norm;
     know_segments(known, merge);
-    struct turned turned = turned_thread();
-    int first_channel = (int)blockIdx.x * CHANNELS, teams = ROWS / merge.team;
-    int channel = first_channel + (int)threadIdx.x, c = first_channel + turned.channel;
-    float weight = 0, bias = 0; /* over the domains, in the first row */
-    for (int start = 0; start < merge.count; start += teams) {
-        struct domain domain = domain_at(merge, known, start + (int)threadIdx.y / merge.team);
-        struct sums all =
-            merge_team(room, merge.team, merge_parts<struct sums>(merge, known, domain, channel));
-        domain = domain_at(merge, known, start + turned.row / merge.team);
-        float dy_zhat = 0, dy = 0;
-        if (turned.row % merge.team == 0 && domain.count > 0 && c < norm.channels) {
-            size_t at = domain.row + c;
-            if (all.value[0] > 0)
-                dy_zhat = set_gradient(norm, at, c, all), dy = all.value[1];
-            else
-                norm.grad_y[at] = norm.grad_z[at] = norm.grad_one[at] = 0;
+    int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
+    int own = warp % CHANNELS, slot = warp / CHANNELS, c = (int)blockIdx.x * CHANNELS + own;
+    float weight = 0, bias = 0; /* of the slot's domains */
+    for (int at = slot; at < merge.count; at += SLOTS) {
+        struct domain domain = domain_at(merge, known, at);
+        struct gradient_sums sums = gradient_sums_of(merge, known, domain, c, lane);
+        if (domain.count == 0 || c >= norm.channels)
+            continue;
+        size_t row = domain.row + c;
+        if (sums.pixels > 0 && lane == 0) {
+            weight += set_gradient(norm, row, c, sums);
+            bias += sums.dy;
+        } else if (lane == 0) {
+            norm.grad_y[row] = norm.grad_z[row] = norm.grad_one[row] = 0;
         }
-        for (int step = merge.team; step < ROWS; step *= 2) {
-            dy_zhat += __shfl_xor_sync(0xffffffffu, dy_zhat, step);
-            dy += __shfl_xor_sync(0xffffffffu, dy, step);
-        }
-        weight += dy_zhat, bias += dy;
     }
-    if (turned.row == 0 && c < norm.channels) {
-        merge.gradient[norm.weight_offset + c] += weight;
-        merge.gradient[norm.bias_offset + c] += bias;
-    }
+    if (lane == 0)
+        of_weight[own][slot] = weight, of_bias[own][slot] = bias;
+    __syncthreads();
+    if (lane != 0 || slot != 0 || c >= norm.channels)
+        return;
+    for (int i = 1; i < SLOTS; i++)
+        weight += of_weight[own][i], bias += of_bias[own][i];
+    merge.gradient[norm.weight_offset + c] += weight;
+    merge.gradient[norm.bias_offset + c] += bias;
 }
 
 static struct merging merging_of(const struct batch_norm *norm, const struct tensor *z,
@@ -265,26 +214,26 @@ static struct merging merging_of(const struct batch_norm *norm, const struct ten
     merge.norm = *norm, merge.kept = z->kept;
     merge.segments = slice->device_segments, merge.count = slice->count;
     merge.gradient = slice->gradient;
-    merge.team = ROWS;
-    while (norm->mode == NORM_PER_GROUP && merge.team > 1 && merge.team * slice->count > ROWS)
-        merge.team /= 2;
     return merge;
 }
 
+/* A block starts a domain for each segment: a run of one group's segments has but one start. */
 enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                     const struct slice *slice) {
+    enum { THREADS = 128 };
     if (norm->mode == NORM_FIXED) {
         LAUNCH(given_kernel, pieces(norm->channels, THREADS), THREADS, 0, cuda_stream(), *norm);
         return cuda_launched("batch_norm_given");
     }
-    LAUNCH(forward_kernel, pieces(norm->channels, CHANNELS), dim3(CHANNELS, ROWS),
-           slice->count * sizeof(struct known_segment), cuda_stream(), merging_of(norm, z, slice));
+    dim3 grid(pieces(norm->channels, CHANNELS), norm->mode == NORM_SHARED ? 1 : slice->count);
+    LAUNCH(forward_kernel, grid, CHANNELS * WARP, slice->count * sizeof(struct known_segment),
+           cuda_stream(), merging_of(norm, z, slice));
     return cuda_launched("batch_norm_forward");
 }
 
 enum status cuda_batch_norm_backward(const struct batch_norm *norm, const struct tensor *z,
                                      const struct slice *slice) {
-    LAUNCH(backward_kernel, pieces(norm->channels, CHANNELS), dim3(CHANNELS, ROWS),
+    LAUNCH(backward_kernel, pieces(norm->channels, CHANNELS), SLOTS * CHANNELS * WARP,
            slice->count * sizeof(struct known_segment), cuda_stream(), merging_of(norm, z, slice));
     return cuda_launched("batch_norm_backward");
 }

@@ -488,7 +488,10 @@ __global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, S, sizeof(T)))
         backward_part<T, 3, S, channels_of<3, S>, COLUMNS>(op, segment, kept, shared);
 }
 
-enum { SUMMERS = 16 /* threads that share the partials of an element */ };
+enum {
+    SUMMERS = 32, /* threads that share the partials of an element */
+    AT_ONCE = 8   /* loads of each under way */
+};
 
 /* One row (a tap, or the bias) of 32 channels a block: all segments' partials, in fixed order. */
 __global__ void __launch_bounds__(WARP *SUMMERS)
@@ -499,11 +502,21 @@ __global__ void __launch_bounds__(WARP *SUMMERS)
     int reach = tap == taps ? 0 : max(up, right);
     int channel = (int)(blockIdx.x * WARP + threadIdx.x);
     float sum = 0.0f;
-#pragma unroll 4
-    for (int i = (int)threadIdx.y; i < segments * op.parts; i += SUMMERS) {
-        int s = i / op.parts, group = op.segments[s].group;
-        if (channel < op.output.kept[group] && reach <= op.kernels[group] / 2)
-            sum += partial_at(op, s, i % op.parts, tap)[channel];
+    int parts = segments * op.parts;
+    for (int first = (int)threadIdx.y; first < parts; first += SUMMERS * AT_ONCE) {
+        float part[AT_ONCE];
+        bool keeps[AT_ONCE];
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++) { /* no condition holds a load up */
+            int i = min(first + j * SUMMERS, parts - 1), s = i / op.parts;
+            int group = op.segments[s].group;
+            part[j] = partial_at(op, s, i % op.parts, tap)[min(channel, op.channels - 1)];
+            keeps[j] = first + j * SUMMERS < parts && channel < op.output.kept[group] &&
+                       reach <= op.kernels[group] / 2;
+        }
+#pragma unroll
+        for (int j = 0; j < AT_ONCE; j++)
+            sum += keeps[j] ? part[j] : 0.0f;
     }
     shared[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();

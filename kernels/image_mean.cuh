@@ -10,6 +10,13 @@ struct image_rows {
     int length, first;
 };
 
+/* A block has an image to itself: a large one takes many threads. Registers: for 1024 on each
+ * multiprocessor. */
+constexpr int FEW_THREADS = 512, MANY_THREADS = 1024;
+static inline bool takes_many(const struct tensor &tensor) {
+    return tensor.height * tensor.width > 256;
+}
+
 static __device__ __forceinline__ float *image_row(const struct image_rows &rows,
                                                    const struct segment &segment, int image) {
     return rows.at + (size_t)(segment.first - rows.first + image) * rows.length;

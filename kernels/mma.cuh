@@ -49,6 +49,14 @@ static __device__ __forceinline__ void copy_async(void *shared, const void *glob
                  "l"(global)
                  : "memory");
 }
+/* The same, or zeros without reading. */
+static __device__ __forceinline__ void copy_async_or_zero(void *shared, const void *global,
+                                                          bool there) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                     (unsigned)__cvta_generic_to_shared(shared)),
+                 "l"(global), "r"(there ? 16 : 0)
+                 : "memory");
+}
 static __device__ __forceinline__ void copy_async_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
@@ -103,6 +111,10 @@ static inline void load_transposed(unsigned (&into)[4], const bf16 *row) {
 
 static inline void copy_async(void *shared, const void *global) {
     on_cpu::copy_late(shared, global, 16);
+}
+static inline void copy_async_or_zero(void *shared, const void *global, bool there) {
+    static const unsigned zeros[4] = {};
+    copy_async(shared, there ? global : zeros);
 }
 static inline void copy_async_commit() {
     on_cpu::end_group_of_copies();

@@ -1,8 +1,7 @@
 /* Bytes to elements: pictures of a segment lie one behind the other on both sides. */
 #include "cuda_ops.h"
 
-constexpr int THREADS = 256, WIDTH = 4;
-constexpr int TURNS = 4; /* of a thread */
+constexpr int THREADS = 256, WIDTH = 16; /* bytes that a thread takes at once */
 
 struct normalising {
     const struct segment *segments;
@@ -11,60 +10,64 @@ struct normalising {
     const float *mean, *deviation;
 };
 
-static __device__ __forceinline__ void store4(float *to, const float (&from)[WIDTH]) {
-    *reinterpret_cast<float4 *>(to) = make_float4(from[0], from[1], from[2], from[3]);
-}
-static __device__ __forceinline__ void store4(bf16 *to, const float (&from)[WIDTH]) {
-    *reinterpret_cast<uint2 *>(to) =
-        make_uint2(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]));
+template <class T>
+static __device__ __forceinline__ void store_all(T *to, const float (&from)[WIDTH]) {
+#pragma unroll
+    for (int first = 0; first < WIDTH; first += LANES) {
+        float values[LANES];
+#pragma unroll
+        for (int i = 0; i < LANES; i++)
+            values[i] = from[first + i];
+        store8(to + first, values);
+    }
 }
 
 template <class T>
 static __global__ void __launch_bounds__(THREADS) normalise_kernel(const struct normalising n) {
-    DYNAMIC_SHARED(float, factors); /* [channel] 1 / (255 deviation), then mean / deviation */
+    DYNAMIC_SHARED(float2, factors); /* [channel] 1 / (255 deviation), mean / deviation */
     struct segment segment = n.segments[blockIdx.y];
     int channels = n.output.channels;
-    for (int c = (int)threadIdx.x; c < channels; c += THREADS) {
-        factors[c] = 1 / (255 * n.deviation[c]);
-        factors[channels + c] = n.mean[c] / n.deviation[c];
-    }
+    for (int c = (int)threadIdx.x; c < channels; c += THREADS)
+        factors[c] = {1 / (255 * n.deviation[c]), n.mean[c] / n.deviation[c]};
     __syncthreads();
     size_t picture = (size_t)n.output.height * n.output.width * channels;
     size_t count = segment.images * picture;
     const uint8_t *from = n.pictures + segment.picture * picture;
     T *into = segment_data<T>(n.output, segment);
-    bool whole = (size_t)from % WIDTH == 0 && (size_t)into % (WIDTH * sizeof(T)) == 0;
+    bool whole = (size_t)from % WIDTH == 0 && (size_t)into % (LANES * sizeof(T)) == 0;
+    size_t at = ((size_t)blockIdx.x * THREADS + threadIdx.x) * WIDTH;
+    if (at >= count)
+        return;
+    int end = count - at < WIDTH ? (int)(count - at) : WIDTH;
+    whole = whole && end == WIDTH;
+    uint8_t bytes[WIDTH] = {};
+    if (whole) {
+        uint4 all = *reinterpret_cast<const uint4 *>(from + at);
+        const unsigned words[] = {all.x, all.y, all.z, all.w};
 #pragma unroll
-    for (int turn = 0; turn < TURNS; turn++) {
-        size_t at = (((size_t)blockIdx.x * TURNS + turn) * THREADS + threadIdx.x) * WIDTH;
-        if (at >= count)
-            break;
-        int end = count - at < WIDTH ? (int)(count - at) : WIDTH;
-        uint8_t bytes[WIDTH] = {};
-        if (whole && end == WIDTH) {
-            uchar4 all = *reinterpret_cast<const uchar4 *>(from + at);
-            bytes[0] = all.x, bytes[1] = all.y, bytes[2] = all.z, bytes[3] = all.w;
-        } else {
+        for (int i = 0; i < WIDTH; i++)
+            bytes[i] = (uint8_t)(words[i / 4] >> i % 4 * 8);
+    } else {
 #pragma unroll
-            for (int i = 0; i < WIDTH; i++)
-                if (i < end)
-                    bytes[i] = from[at + i];
-        }
-        float values[WIDTH];
-        int channel = (int)(at % channels);
+        for (int i = 0; i < WIDTH; i++)
+            if (i < end)
+                bytes[i] = from[at + i];
+    }
+    float values[WIDTH];
+    int channel = (int)(at % channels);
 #pragma unroll
-        for (int i = 0; i < WIDTH; i++) {
-            values[i] = (float)bytes[i] * factors[channel] - factors[channels + channel];
-            channel = channel + 1 == channels ? 0 : channel + 1;
-        }
-        if (whole && end == WIDTH) {
-            store4(into + at, values);
-        } else {
+    for (int i = 0; i < WIDTH; i++) {
+        float2 factor = factors[channel];
+        values[i] = (float)bytes[i] * factor.x - factor.y;
+        channel = channel + 1 == channels ? 0 : channel + 1;
+    }
+    if (whole) {
+        store_all(into + at, values);
+    } else {
 #pragma unroll
-            for (int i = 0; i < WIDTH; i++)
-                if (i < end)
-                    into[at + i] = from_float<T>(values[i]);
-        }
+        for (int i = 0; i < WIDTH; i++)
+            if (i < end)
+                into[at + i] = from_float<T>(values[i]);
     }
 }
 
@@ -76,8 +79,8 @@ enum status cuda_normalise_pictures(const struct normalise_pictures *normalise,
                               normalise->deviation};
     size_t count =
         (size_t)largest_segment(slice) * output->height * output->width * output->channels;
-    dim3 grid(pieces(count, (size_t)THREADS * TURNS * WIDTH), slice->count);
-    LAUNCH(normalise_kernel<T>, grid, THREADS, 2 * output->channels * sizeof(float), cuda_stream(),
+    dim3 grid(pieces(count, (size_t)THREADS * WIDTH), slice->count);
+    LAUNCH(normalise_kernel<T>, grid, THREADS, output->channels * sizeof(float2), cuda_stream(),
            all);
     return cuda_launched("normalise_pictures");
 }

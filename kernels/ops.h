@@ -206,6 +206,11 @@ typedef enum status backend_open_function(int version, enum precision precision,
                                           const struct ops **ops);
 #define BACKEND_SYMBOL "taper_backend_open"
 
+/* A second symbol, which it may lack: what it sees of driver and devices, for `taper doctor`, a line
+ * each. That there are none is no failure. */
+typedef enum status backend_report_function(char *text, size_t size);
+#define BACKEND_REPORT_SYMBOL "taper_backend_report"
+
 #ifdef __cplusplus
 }
 #endif

@@ -33,14 +33,15 @@ struct pixel_share {
     int row, rows; /* the thread takes the pixels row, row + rows, ...; idle: row == rows */
 };
 
-static __device__ __forceinline__ struct pixel_share pixel_share_of(int channels) {
+static __device__ __forceinline__ struct pixel_share pixel_share_of(int channels,
+                                                                    int threads = PIXEL_THREADS) {
     struct pixel_share share = {};
     int all = (channels + LANES - 1) / LANES, chunks = (all + CHUNK - 1) / CHUNK;
     if ((int)blockIdx.x >= chunks)
         return share;
     int chunk = (all + chunks - 1) / chunks, first = (int)blockIdx.x * chunk;
     share.vectors = all - first < chunk ? all - first : chunk;
-    share.rows = PIXEL_THREADS / share.vectors;
+    share.rows = threads / share.vectors;
     share.row = (int)threadIdx.x / share.vectors;
     share.vector = (int)threadIdx.x % share.vectors;
     share.channel = (first + share.vector) * LANES;
@@ -261,15 +262,15 @@ template <int SUMS> struct lane_sums {
     }
 };
 
-template <int SUMS> struct sums_room {
-    float rows[PIXEL_THREADS * SUMS * LANES];
-    float groups[PIXEL_THREADS];
+template <int SUMS, int THREADS = PIXEL_THREADS> struct sums_room {
+    float rows[THREADS * SUMS * LANES];
+    float groups[THREADS];
 };
 
 /* Adds the rows' sums in a fixed order and gives each to use(which, channel, sum). All threads of
  * the block must come. With few channels there are many rows: then several threads share a sum. */
-template <int SUMS, class Use>
-static __device__ __forceinline__ void add_rows(struct sums_room<SUMS> &room,
+template <int SUMS, int THREADS, class Use>
+static __device__ __forceinline__ void add_rows(struct sums_room<SUMS, THREADS> &room,
                                                 const struct pixel_share &share,
                                                 const struct lane_sums<SUMS> &sums, Use use) {
     int channels = share.vectors * LANES, all = SUMS * channels, thread = (int)threadIdx.x;
@@ -280,7 +281,7 @@ static __device__ __forceinline__ void add_rows(struct sums_room<SUMS> &room,
             store8(room.rows + share.row * all + which * channels + share.vector * LANES,
                    sums.of[which]);
     __syncthreads();
-    int groups = PIXEL_THREADS / all;
+    int groups = THREADS / all;
     if (groups > 1) {
         float sum = 0;
         for (int row = thread / all; row < share.rows && thread < groups * all; row += groups)
@@ -294,7 +295,7 @@ static __device__ __forceinline__ void add_rows(struct sums_room<SUMS> &room,
         }
         return;
     }
-    for (int at = thread; at < all; at += PIXEL_THREADS) {
+    for (int at = thread; at < all; at += THREADS) {
         float sum = 0;
         for (int row = 0; row < share.rows; row++)
             sum += room.rows[row * all + at];

@@ -8,6 +8,7 @@
 
 constexpr int WEIGHT_ALIGN = 32, PREPARE_THREADS = 256;
 constexpr int PRODUCT_BLOCKS = 1056; /* that keep the device busy */
+constexpr int MULTIPROCESSORS = 132;
 
 /* Prepared weights: [out][in] for the output, and [in][out] for the gradient of the input; rows
  * are padded to whole steps of k. */
@@ -71,7 +72,7 @@ static int parts_of_grid(const struct partial_sums &sums, const struct tensor *t
 
 template <class Source, class Target>
 static enum status product(const struct slice *slice, const Source &source, const float *weights,
-                           int ld, const Target &target, int columns) {
+                           int ld, const Target &target, int columns, int) {
     int tiles = pieces(columns, PLAIN_TILE);
     int parts = parts_of_grid(sums_of(target), &source.z, slice, tiles, PLAIN_TILE);
     dim3 grid(tiles, parts, slice->count);
@@ -80,32 +81,55 @@ static enum status product(const struct slice *slice, const Source &source, cons
     return cuda_launched("plain_product_kernel");
 }
 
-template <int COLUMNS, class Source, class Target>
+/* Blocks that live as long as the device does with one wave of them, and walk equally many tiles;
+ * twice as many where groups may be narrower than the grid. */
+static int parts_of_tiles(const struct partial_sums &sums, const struct slice *slice, int columns,
+                          int tiles, int slots) {
+    long long all = (long long)tiles * columns * slice->count;
+    int parts = pieces(tiles, pieces(all, slice->count > 1 ? 2 * slots : slots));
+    return sums.parts > 0 && sums.parts < parts ? sums.parts : parts;
+}
+
+template <int COLUMNS, int EACH, class Source, class Target>
 static enum status product_of(const struct slice *slice, const Source &source, const bf16 *weights,
-                              int ld, const Target &target, int columns) {
-    typedef tensor_layout<COLUMNS, typename left_of<bf16, Source>::rows> layout;
+                              int ld, const Target &target, int columns, int depth, size_t rows) {
+    typedef tensor_layout_of<COLUMNS, EACH, Source, Target> layout;
+    int shared = layout::shared(depth), room = TENSOR_SHARED / (shared + 1024);
+    int slots = MULTIPROCESSORS * (room < layout::blocks ? room : layout::blocks);
     int tiles = pieces(columns, COLUMNS);
-    int parts = parts_of_grid(sums_of(target), &source.z, slice, tiles, TENSOR_ROWS);
-    dim3 grid(tiles, parts, slice->count);
-    LAUNCH((tensor_product_kernel<COLUMNS, Source, Target>), grid, TENSOR_THREADS, layout::shared,
-           cuda_stream(), slice->device_segments, source, weights, ld, target);
+    int parts = parts_of_tiles(sums_of(target), slice, tiles, pieces(rows, layout::rows), slots);
+    cudaError_t error = cudaFuncSetAttribute(tensor_product_kernel<COLUMNS, EACH, Source, Target>,
+                                             cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+    if (error != cudaSuccess)
+        return cuda_check(error, "tensor_product_kernel");
+    LAUNCH((tensor_product_kernel<COLUMNS, EACH, Source, Target>), dim3(tiles, parts, slice->count),
+           TENSOR_THREADS, shared, cuda_stream(), slice->device_segments, source, weights, ld,
+           target);
     return cuda_launched("tensor_product_kernel");
 }
 
-/* As few blocks of columns as can be, and no wider than they must. */
+/* As few blocks of columns as can be, and no wider than they must; smaller tiles where there are
+ * too few for the device. */
 template <class Source, class Target>
 static enum status product(const struct slice *slice, const Source &source, const bf16 *weights,
-                           int ld, const Target &target, int columns) {
-    int width = pieces(columns, pieces(columns, 80));
+                           int ld, const Target &target, int columns, int depth) {
+    size_t rows = (size_t)largest_segment(slice) * source.z.height * source.z.width;
+    int wide = pieces(columns, 80), width = pieces(columns, wide);
+    size_t tiles = (rows + 127) / 128 * wide * slice->count;
+#define PRODUCT(COLUMNS, EACH)                                                                     \
+    product_of<COLUMNS, EACH>(slice, source, weights, ld, target, columns, depth, rows)
+    if (tiles < MULTIPROCESSORS / 2)
+        return PRODUCT(16, 1);
+    if (tiles < 2 * MULTIPROCESSORS)
+        return width <= 64 ? PRODUCT(64, 1) : PRODUCT(80, 1);
     if (width <= 16)
-        return product_of<16>(slice, source, weights, ld, target, columns);
+        return PRODUCT(16, 2);
     if (width <= 24)
-        return product_of<24>(slice, source, weights, ld, target, columns);
+        return PRODUCT(24, 2);
     if (width <= 40)
-        return product_of<40>(slice, source, weights, ld, target, columns);
-    if (width <= 64)
-        return product_of<64>(slice, source, weights, ld, target, columns);
-    return product_of<80>(slice, source, weights, ld, target, columns);
+        return PRODUCT(40, 2);
+    return width <= 64 ? PRODUCT(64, 2) : PRODUCT(80, 2);
+#undef PRODUCT
 }
 
 template <class T>
@@ -117,7 +141,7 @@ enum status cuda_pointwise_forward(const struct convolution *convolution,
     target.sums = partial_sums_of(convolution->norm);
     return product(slice, device_view_of(&convolution->input),
                    reinterpret_cast<const T *>(convolution->prepared), prepared_of(convolution).ld,
-                   target, convolution->output.channels);
+                   target, convolution->output.channels, convolution->input.tensor->channels);
 }
 
 /* As many threads as the device has at once, if there are splits enough. */
@@ -139,16 +163,17 @@ static enum status add_splits(const struct convolution *convolution, const struc
     return cuda_launched("add_splits_kernel");
 }
 
-template <int OUTS, int INS>
+template <class Layout>
 static enum status tensor_weight_gradient(const struct convolution *convolution,
                                           const struct slice *slice) {
-    typedef sum_layout<OUTS, INS> layout;
     struct weight_plan plan =
-        weight_plan_of(convolution, slice, OUTS, INS, layout::rows, WEIGHT_BLOCKS);
-    LAUNCH((tensor_weight_kernel<OUTS, INS>), dim3(plan.tiles, plan.splits), SUM_THREADS,
-           layout::shared, cuda_stream(), slice->device_segments, plan,
-           device_view_of(&convolution->input), device_gradient_of(convolution),
-           reinterpret_cast<float *>(slice->scratch), slice->gradient + convolution->weight_offset);
+        weight_plan_of(convolution, slice, Layout::OUTS, Layout::INS, Layout::rows, SUM_BLOCKS);
+    cudaFuncSetAttribute(tensor_weight_kernel<Layout>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                         Layout::shared);
+    LAUNCH(tensor_weight_kernel<Layout>, dim3(plan.tiles, plan.splits), SUM_THREADS, Layout::shared,
+           cuda_stream(), slice->device_segments, plan, device_view_of(&convolution->input),
+           device_gradient_of(convolution), reinterpret_cast<float *>(slice->scratch),
+           slice->gradient + convolution->weight_offset);
     enum status status = cuda_launched("tensor_weight_kernel");
     return status == STATUS_OK ? add_splits(convolution, slice, plan) : status;
 }
@@ -157,15 +182,27 @@ template <class T>
 static enum status weight_gradient(const struct convolution *convolution,
                                    const struct slice *slice);
 
+/* A tile is as wide as the narrower side, so that the wider one is read and made once. */
 template <>
 enum status weight_gradient<bf16>(const struct convolution *convolution,
                                   const struct slice *slice) {
-    bool narrow_out = convolution->output.channels <= 32;
-    bool narrow_in = convolution->input.tensor->channels <= 32;
-    if (narrow_out && narrow_in) return tensor_weight_gradient<32, 32>(convolution, slice);
-    if (narrow_out) return tensor_weight_gradient<32, 64>(convolution, slice);
-    if (narrow_in) return tensor_weight_gradient<64, 32>(convolution, slice);
-    return tensor_weight_gradient<64, 64>(convolution, slice);
+    int outs = convolution->output.channels, ins = convolution->input.tensor->channels;
+    int narrow = outs < ins ? outs : ins;
+    bool wide_out = outs > ins;
+#define TILE(...) return tensor_weight_gradient<sum_layout<__VA_ARGS__>>(convolution, slice)
+    if (outs <= 16 && ins <= 16) TILE(16, 16, 128, 1, 1, 4);
+    if (ins <= 16) TILE(64, 16, 64, 4, 1, 6);
+    if (narrow <= 32 && wide_out) TILE(80, 32, 64, 1, 2, 5);
+    if (narrow <= 32) TILE(32, 80, 64, 2, 1, 3);
+    if (narrow <= 40 && wide_out) TILE(128, 40, 32, 4, 1, 6);
+    if (narrow <= 48 && !wide_out) TILE(48, 128, 32, 1, 4, 3);
+    if (narrow <= 80 && wide_out) TILE(64, 80, 48, 4, 2, 4);
+    if (narrow <= 80) TILE(80, 64, 32, 1, 4, 5);
+    if (narrow <= 112 && wide_out) TILE(64, 112, 48, 4, 2, 3);
+    if (narrow <= 112) TILE(112, 64, 32, 1, 4, 5);
+    if (wide_out) TILE(64, 160, 48, 4, 2, 3);
+    TILE(160, 64, 32, 2, 4, 5);
+#undef TILE
 }
 
 template <>
@@ -200,7 +237,8 @@ enum status cuda_pointwise_backward(const struct convolution *convolution,
     struct prepared layout = prepared_of(convolution);
     return product(slice, device_gradient_of(convolution),
                    reinterpret_cast<const T *>(convolution->prepared) + layout.back, layout.ld_back,
-                   gradient_target_of(&convolution->input), convolution->input.tensor->channels);
+                   gradient_target_of(&convolution->input), convolution->input.tensor->channels,
+                   convolution->output.channels);
 }
 
 #define INSTANTIATE(T)                                                                             \

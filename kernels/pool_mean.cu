@@ -19,13 +19,14 @@ static __device__ __forceinline__ T *image_data(const struct tensor &tensor,
 }
 
 /* The gate is the same for all pixels of an image: it multiplies the sum. */
-template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS, 4) mean_kernel(const struct averaging all) {
-    __shared__ struct sums_room<1> room;
+template <class T, int THREADS>
+static __global__ void __launch_bounds__(THREADS, MANY_THREADS / THREADS)
+    mean_kernel(const struct averaging all) {
+    __shared__ struct sums_room<1, THREADS> room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z;
     int image = (int)blockIdx.y, kept = tensor_kept(&z, &segment);
-    struct pixel_share share = pixel_share_of(kept);
+    struct pixel_share share = pixel_share_of(kept, THREADS);
     if (image >= segment.images || share.vectors == 0)
         return;
     int area = z.height * z.width, ld = tensor_ld(&z, &segment);
@@ -69,7 +70,10 @@ enum status cuda_image_mean(const struct view *view, const struct tensor *mean,
                             const struct image_rows *rows, const struct slice *slice) {
     struct averaging all = {slice->device_segments, device_view_of(view), *mean, *rows};
     dim3 grid(channel_chunks(view->tensor->channels), largest_segment(slice), slice->count);
-    LAUNCH(mean_kernel<T>, grid, PIXEL_THREADS, 0, cuda_stream(), all);
+    if (takes_many(*view->tensor))
+        LAUNCH((mean_kernel<T, MANY_THREADS>), grid, MANY_THREADS, 0, cuda_stream(), all);
+    else
+        LAUNCH((mean_kernel<T, FEW_THREADS>), grid, FEW_THREADS, 0, cuda_stream(), all);
     return cuda_launched("image_mean");
 }
 
@@ -104,10 +108,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
         return;
     int channel = share.channel, ld_z = tensor_ld(&z, &segment);
     int ld = tensor_ld(&gradient.tensor, &segment);
-    int ld_dy = tensor_ld(&all.output_gradient, &segment);
     unsigned lanes = writable_lanes(gradient.tensor, segment, kept, channel);
     const T *z_at = segment_data<T>(z, segment) + channel;
-    const T *dy_at = segment_data<T>(all.output_gradient, segment) + channel;
     T *into = segment_data<T>(gradient.tensor, segment) + channel;
     fill_norm_room(norm_room, share, all.view.norm, segment, kept);
     constexpr int TURNS = 2 * FLIGHT<T>; /* one tensor only */
@@ -124,7 +126,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3)
         for (int i = 0; i < TURNS && first + i * share.rows < last; i++) {
             int pixel = first + i * share.rows;
             float dy[LANES], values[LANES];
-            load8(dy, dy_at + (size_t)image_of(all.area, pixel) * ld_dy);
+            load8(dy,
+                  image_data<T>(all.output_gradient, segment, image_of(all.area, pixel)) + channel);
             FOR_LANES(dy[lane] *= all.area.share)
             unpack(values, packed_z[0]);
             if (gradient.through)

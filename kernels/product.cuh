@@ -252,7 +252,8 @@ template <class T> struct output_rows {
     int kept, ld;
     bool vectors, summing;
     struct row_sums sums;
-    float pivot[LANES]; /* the first value: squares of differences to it lose no digits */
+    float pivot[LANES]; /* near the first value: squares of differences to it lose no digits */
+    static constexpr bool AHEAD = false; /* whether row() reads memory */
 
     __device__ __forceinline__ output_rows(const struct output_target &target,
                                            const struct segment &segment) {
@@ -264,23 +265,44 @@ template <class T> struct output_rows {
     __device__ __forceinline__ void begin(int) {
         sums.begin();
     }
-    __device__ __forceinline__ void row(int row, int column, float (&value)[LANES]) {
+    __device__ __forceinline__ void advance(int rows) {
+        z += (ptrdiff_t)rows * ld;
+    }
+    __device__ __forceinline__ bool reads() const {
+        return false;
+    }
+    __device__ __forceinline__ bool reads_vectors() const {
+        return false;
+    }
+    __device__ __forceinline__ const T *read_at(int, int) const {
+        return NULL;
+    }
+    /* About a pivot that is there; the spare lanes of a row are ours. */
+    __device__ __forceinline__ void put(int row, int column, float (&value)[LANES], const T *,
+                                        bool) {
         if (bias != NULL)
 #pragma unroll
             for (int i = 0; i < LANES; i++)
                 if (column + i < kept)
                     value[i] += bias[column + i];
-        store_rounded(z + (size_t)row * ld + column, value, kept - column, vectors);
+        store_rounded(z + (size_t)row * ld + column, value, vectors ? LANES : kept - column,
+                      vectors);
         if (!summing)
             return;
-        bool starts = sums.rows++ == 0;
+        sums.rows++;
 #pragma unroll
         for (int i = 0; i < LANES; i++) {
-            pivot[i] = starts ? value[i] : pivot[i];
             float from_pivot = value[i] - pivot[i];
             sums.first[i] += from_pivot;
             sums.second[i] += from_pivot * from_pivot;
         }
+    }
+    __device__ __forceinline__ void row(int row, int column, float (&value)[LANES]) {
+        if (sums.rows == 0)
+#pragma unroll
+            for (int i = 0; i < LANES; i++)
+                pivot[i] = value[i];
+        put(row, column, value, NULL, false);
     }
     /* Sums become mean and squared deviations. */
     __device__ __forceinline__ void end() {
@@ -327,6 +349,7 @@ template <class T> struct view_gradient_rows {
     bool vectors, vectors_z, through, accumulate, summing;
     struct row_sums sums;
     float by[LANES], plus[LANES], middle[LANES];
+    static constexpr bool AHEAD = true;
 
     __device__ __forceinline__ view_gradient_rows(const struct gradient_target &target,
                                                   const struct segment &segment) {
@@ -357,31 +380,48 @@ template <class T> struct view_gradient_rows {
             load8(middle, mean + column);
         }
     }
-    __device__ __forceinline__ void row(int row, int column, float (&value)[LANES]) {
-        float at[LANES], y[LANES];
-        T *into = gradient + (size_t)row * ld + column;
+    __device__ __forceinline__ void advance(int rows) {
+        gradient += (ptrdiff_t)rows * ld, z += (ptrdiff_t)rows * ld_z;
+    }
+    /* What put() wants of memory: z, or, accumulating (never both), the gradient so far. */
+    __device__ __forceinline__ bool reads() const {
+        return through || accumulate;
+    }
+    __device__ __forceinline__ bool reads_vectors() const {
+        return through ? vectors_z : vectors;
+    }
+    __device__ __forceinline__ const T *read_at(int row, int column) const {
+        return through ? z + (size_t)row * ld_z + column : gradient + (size_t)row * ld + column;
+    }
+    /* `read`: LANES elements of read_at(). */
+    __device__ __forceinline__ void put(int row, int column, float (&value)[LANES], const T *read,
+                                        bool whole) {
+        float other[LANES];
+        if (reads())
+            load_lanes(other, read, whole ? LANES : kept - column, whole || reads_vectors());
         if (through) {
-            load_lanes(at, z + (size_t)row * ld_z + column, kept - column, vectors_z);
+            float y[LANES];
 #pragma unroll
             for (int i = 0; i < LANES; i++)
-                y[i] = by[i] * at[i] + plus[i];
+                y[i] = by[i] * other[i] + plus[i];
             times_slope8(activation, value, y);
         }
-        if (accumulate) {
-            load_lanes(y, into, kept - column, vectors);
+        if (accumulate)
 #pragma unroll
             for (int i = 0; i < LANES; i++)
-                value[i] += y[i];
-        }
-        store_rounded(into, value, kept - column, vectors);
+                value[i] += other[i];
+        store_rounded(gradient + (size_t)row * ld + column, value, kept - column, vectors);
         if (!summing)
             return;
         sums.rows++;
 #pragma unroll
         for (int i = 0; i < LANES; i++) {
             sums.first[i] += value[i];
-            sums.second[i] += value[i] * (at[i] - middle[i]);
+            sums.second[i] += value[i] * (other[i] - middle[i]);
         }
+    }
+    __device__ __forceinline__ void row(int row, int column, float (&value)[LANES]) {
+        put(row, column, value, read_at(row, column), false);
     }
     __device__ __forceinline__ void end() {
     }

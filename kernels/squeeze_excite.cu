@@ -25,23 +25,21 @@ struct exciting {
 };
 
 /* d loss / d gate = sum over the image's pixels of d (a gate) a; on through the hard sigmoid. */
-template <class T>
-static __global__ void __launch_bounds__(PIXEL_THREADS, 3) gate_kernel(const struct exciting all) {
-    __shared__ struct sums_room<1> room;
+template <class T, int THREADS>
+static __global__ void __launch_bounds__(THREADS, MANY_THREADS / THREADS)
+    gate_kernel(const struct exciting all) {
+    __shared__ struct sums_room<1, THREADS> room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z, &entry = all.gradient.tensor;
     int image = (int)blockIdx.y, kept = tensor_kept(&z, &segment);
     if (image >= segment.images)
         return;
-    float *d_gate = image_row(all.rows.d_gate, segment, image);
-    float *pooled = image_row(all.rows.pooled, segment, image);
-    const T *gate = tensor_row<T>(all.gate, segment, image);
-    const T *mean = tensor_row<T>(all.pooled, segment, image);
     /* Rows reach over all channels, so that images of all widths make one matrix. */
     for (int c = kept + (int)threadIdx.x; blockIdx.x == 0 && c < all.rows.d_gate.length;
-         c += PIXEL_THREADS)
-        d_gate[c] = pooled[c] = 0;
-    struct pixel_share share = pixel_share_of(kept);
+         c += THREADS)
+        image_row(all.rows.d_gate, segment, image)[c] =
+            image_row(all.rows.pooled, segment, image)[c] = 0;
+    struct pixel_share share = pixel_share_of(kept, THREADS);
     if (share.vectors == 0)
         return;
     int area = z.height * z.width, first_pixel = image * area;
@@ -74,12 +72,17 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, 3) gate_kernel(const str
             FOR_LANES(sums.of[0][lane] += d[lane] * a[lane])
         }
     }
-    add_rows(room, share, sums, [=](int, int channel, float sum) {
+    /* Made once more rather than kept in registers all the while. */
+    segment = all.segments[blockIdx.z], kept = tensor_kept(&z, &segment);
+    share = pixel_share_of(kept, THREADS);
+    add_rows(room, share, sums, [&](int, int channel, float sum) {
         if (channel >= kept)
             return;
-        float value = to_float(gate[channel]);
-        d_gate[channel] = value > 0 && value < 1 ? sum * (1.0f / 6.0f) : 0.0f;
-        pooled[channel] = to_float(mean[channel]);
+        float value = to_float(tensor_row<T>(all.gate, segment, image)[channel]);
+        image_row(all.rows.d_gate, segment, image)[channel] =
+            value > 0 && value < 1 ? sum * (1.0f / 6.0f) : 0.0f;
+        image_row(all.rows.pooled, segment, image)[channel] =
+            to_float(tensor_row<T>(all.pooled, segment, image)[channel]);
     });
 }
 
@@ -170,8 +173,11 @@ enum status cuda_squeeze_excite_backward(const struct squeeze_excite *squeeze,
     if (parts == 0)
         parts = pixel_parts(slice, 1, z->height * z->width);
     TRY(cuda_excite_clear(&all.rows));
-    LAUNCH(gate_kernel<T>, dim3(chunks, largest_segment(slice), slice->count), PIXEL_THREADS, 0,
-           cuda_stream(), all);
+    dim3 images(chunks, largest_segment(slice), slice->count);
+    if (takes_many(*z))
+        LAUNCH((gate_kernel<T, MANY_THREADS>), images, MANY_THREADS, 0, cuda_stream(), all);
+    else
+        LAUNCH((gate_kernel<T, FEW_THREADS>), images, FEW_THREADS, 0, cuda_stream(), all);
     TRY(cuda_launched("squeeze_excite_gate"));
     TRY(cuda_excite_backward<T>(squeeze, &all.rows, slice));
     TRY(cuda_excite_gradient(squeeze, &all.rows, slice->gradient));

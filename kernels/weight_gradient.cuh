@@ -156,9 +156,13 @@ __global__ void __launch_bounds__(PLAIN_THREADS)
                        product[i][j + 1]);
 }
 
+static __device__ __forceinline__ float4 plus(const float4 &a, const float4 &b) {
+    return make_float4(a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w);
+}
+
 /* gradient += sum over the splits: blockDim.x vectors of a tile (blockIdx.y), thread row y adds the
  * splits y, y + rows, ..., and then the rows are added in pairs. */
-static __global__ void __launch_bounds__(ADD_THREADS)
+static __global__ void __launch_bounds__(ADD_THREADS, 4)
     add_splits_kernel(const struct segment *segments, struct weight_plan plan, const float *partial,
                       float *gradient) {
     __shared__ float4 sums[ADD_THREADS];
@@ -170,18 +174,16 @@ static __global__ void __launch_bounds__(ADD_THREADS)
     for (int first = threadIdx.y; first < plan.splits; first += rows * ADD_AT_ONCE) {
         float4 part[ADD_AT_ONCE];
 #pragma unroll
-        for (int i = 0; i < ADD_AT_ONCE; i++)
-            part[i] = first + i * rows < plan.splits ? from[(size_t)(first + i * rows) * vectors]
-                                                     : make_float4(0, 0, 0, 0);
+        for (int i = 0; i < ADD_AT_ONCE; i++) /* no condition holds a load up */
+            part[i] = from[(size_t)min(first + i * rows, plan.splits - 1) * vectors];
 #pragma unroll
         for (int i = 0; i < ADD_AT_ONCE; i++)
-            sum.x += part[i].x, sum.y += part[i].y, sum.z += part[i].z, sum.w += part[i].w;
+            sum = plus(sum, first + i * rows < plan.splits ? part[i] : make_float4(0, 0, 0, 0));
     }
     for (int half = rows / 2; half > 0; half /= 2) {
         sums[at] = sum;
         __syncthreads();
-        float4 other = sums[(at + half * blockDim.x) % ADD_THREADS];
-        sum.x += other.x, sum.y += other.y, sum.z += other.z, sum.w += other.w;
+        sum = plus(sum, sums[(at + half * blockDim.x) % ADD_THREADS]);
         __syncthreads();
     }
     int out = blockIdx.y / plan.across * plan.outs, in = blockIdx.y % plan.across * plan.ins;

@@ -52,29 +52,44 @@ part_configure() {
     cmake --preset "$preset" "${options[@]}"
 }
 
-part_build() { cmake --build --preset "$preset" --parallel "$(nproc)"; }
+part_build() {
+    cmake --build --preset "$preset" --parallel "$(nproc)"
+    "$build/taper" doctor
+}
 
 part_test() { ctest --preset "$preset" -L gpu --parallel 4; }
 
-# The steps that are timed on the GPU: one command a line, each prints JSON rows.
-part_bench() {
-    local step=$build/benchmarks/bench_step network=benchmarks/net-s.yaml
-    "$step" "$network" 1 8 per_group uniform 30 --device "$device"
-    "$step" "$network" 1 8 per_group full 30 --device "$device"
+# One training step: ARGUMENTS of bench_step after the network. On the GPU its backend lies one folder
+# above the program.
+bench() { # NETWORK ARGUMENTS...
+    local network=benchmarks/$1.yaml where=()
+    shift
+    if [ "$device" = cuda ]; then where=("device=cuda" "backend=$build/libtaper_cuda.so"); fi
+    "$build/benchmarks/bench_step" "$network" "$@" "${where[@]}"
 }
 
-# The programs that run the operations' case list on the GPU.
-operation_tests() { ls "$build"/tests/test_*cuda*; }
+# Prints JSON rows, and the times of single operations, which the timing of each slows down: no row.
+part_bench() {
+    bench mobilenet-v3 1 1 per_group full 30 batch=128
+    bench mobilenet-v3 1 16 per_group full 30 batch=128
+    bench mobilenet-v3 1 16 per_group uniform 30 batch=128
+    bench mobilenet-v3 1 1 per_group full 30 batch=128 precision=fp32
+    bench net-s 1 8 per_group uniform 30 batch=64
+    bench mobilenet-v3 1 1 per_group full 30 batch=128 profile | grep -v '^{'
+}
 
-sanitize() {
-    local programs program help few=()
-    programs=$(operation_tests)
+# Every operation and whole passes, in both precisions. The pass goes first: it is short.
+sanitize() { # TOOL
+    local what precision help few=()
     help=$(compute-sanitizer --help)
     # a checked launch is 10 to 100 times slower
     case $help in *--launch-count*) few=(--launch-count 400) ;; esac
-    for program in $programs; do
-        echo "$1: $program"
-        compute-sanitizer --tool "$1" --error-exitcode 9 "${few[@]}" "$program"
+    for what in pass ops; do
+        for precision in fp32 bf16; do
+            echo "$1: $what $precision"
+            compute-sanitizer --tool "$1" --error-exitcode 9 "${few[@]}" \
+                "$build/tests/test_${what}_cuda" "$build/libtaper_cuda.so" "$precision"
+        done
     done
 }
 
@@ -147,7 +162,7 @@ mkdir -p "$out"
 rm -f "$out/rows.jsonl" "$out/log.txt" "$out/summary.txt"
 describe | tee "$out/rows.jsonl"
 while read -r part; do export -f "${part?}"; done < <(compgen -A function part_)
-export -f operation_tests sanitize
+export -f bench sanitize
 
 run_part configure 40
 run_part build 180

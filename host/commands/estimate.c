@@ -111,7 +111,7 @@ static enum status execute(int argc, char **argv) {
     TRY(options_parse(&options, OPTIONS_PLAIN, command_estimate.summary, argc, argv));
     TRY(options_read_config(&options, &config));
     TRY_CLEANUP(pool_create(&pool, run_threads(&config)));
-    TRY_CLEANUP(backend_choose(config.device, config.precision, &ops, reason));
+    TRY_CLEANUP(backend_choose(config.device, config.backend, config.precision, &ops, reason));
     TRY_CLEANUP(estimate(&config, ops, pool));
 done:
     pool_release(pool);

@@ -16,10 +16,11 @@
 
 struct config {
     uint64_t seed;
-    char out[512];   /* run folder; default runs/NAME of the file */
-    int threads;     /* 0: one per core */
+    char out[512]; /* run folder; default runs/NAME of the file */
+    int threads;   /* 0: one per core */
     enum device device;
     enum precision precision;
+    char backend[512]; /* library of the CUDA backend; empty: backend_find() */
     struct data_config data;
     struct network network;
     double norm_epsilon;

@@ -62,6 +62,8 @@ const struct key keys[] = {
      "auto: CUDA where it works", 0, device_words},
     {"precision", KEY_WORD, AT(precision), 0, 0, "bf16", NULL, NO_STEP,
      "of activations and products on CUDA; the CPU has fp32 only", 0, precision_words},
+    {"backend", KEY_TEXT, AT(backend), 0, 0, "", NULL, NO_STEP,
+     "library of the CUDA backend; empty: beside the program", TEXT_SIZE(backend), NULL},
 
     {"data.source", KEY_TEXT, AT(data.source), 0, 0, "idx", NULL, STEP_SUPERNET,
      "kind of files: idx", TEXT_SIZE(data.source), NULL},

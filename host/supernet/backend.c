@@ -1,25 +1,35 @@
 #include "supernet/backend.h"
 
 #include <dlfcn.h>
-#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum status backend_load(const char *file, enum precision precision, const struct ops **ops) {
+/* `function` points to a pointer to a function: C has no cast to one from data. */
+static enum status find_symbol(const char *file, const char *name, void *function) {
     void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
     if (library == NULL)
         return fail(STATUS_FAILED, "%s", dlerror());
-    void *symbol = dlsym(library, BACKEND_SYMBOL);
+    void *symbol = dlsym(library, name);
     if (symbol == NULL)
-        return fail(STATUS_FAILED, "%s is not a backend of taper", file);
-    backend_open_function *open;
-    memcpy(&open, &symbol, sizeof open); /* C has no cast from data to functions */
+        return fail(STATUS_FAILED, "%s has no %s", file, name);
+    memcpy(function, &symbol, sizeof symbol);
+    return STATUS_OK;
+}
+
+enum status backend_load(const char *file, enum precision precision, const struct ops **ops) {
+    backend_open_function *open = NULL;
+    TRY(find_symbol(file, BACKEND_SYMBOL, &open));
     return open(BACKEND_VERSION, precision, ops);
 }
 
-/* The first of the usual places that has the library. */
-static enum status find_library(char path[PATH_MAX]) {
+enum status backend_report(const char *file, char *text, size_t size) {
+    backend_report_function *report = NULL;
+    TRY(find_symbol(file, BACKEND_REPORT_SYMBOL, &report));
+    return report(text, size);
+}
+
+enum status backend_find(char path[PATH_MAX]) {
     static const char *const places[] = {"libtaper_cuda.so", "../lib/taper/libtaper_cuda.so"};
     char program[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
@@ -36,19 +46,21 @@ static enum status find_library(char path[PATH_MAX]) {
     return fail(STATUS_FAILED, "this taper was built without CUDA");
 }
 
-static enum status choose_cuda(enum precision precision, const struct ops **ops) {
+static enum status choose_cuda(const char *file, enum precision precision, const struct ops **ops) {
     char path[PATH_MAX];
-    TRY(find_library(path));
+    if (file[0] != '\0')
+        return backend_load(file, precision, ops);
+    TRY(backend_find(path));
     return backend_load(path, precision, ops);
 }
 
-enum status backend_choose(enum device device, enum precision precision, const struct ops **ops,
-                           char reason[BACKEND_REASON]) {
+enum status backend_choose(enum device device, const char *file, enum precision precision,
+                           const struct ops **ops, char reason[BACKEND_REASON]) {
     reason[0] = '\0';
     *ops = ops_cpu();
     if (device == DEVICE_CPU)
         return STATUS_OK;
-    enum status status = choose_cuda(precision, ops);
+    enum status status = choose_cuda(file, precision, ops);
     if (status == STATUS_OK || device == DEVICE_CUDA)
         return status;
     snprintf(reason, BACKEND_REASON, "%s", failure());

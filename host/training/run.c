@@ -67,7 +67,8 @@ static void remove_temporary_files(const struct run *run) {
 
 static enum status choose_backend(struct run *run) {
     char reason[BACKEND_REASON];
-    TRY(backend_choose(run->config.device, run->config.precision, &run->ops, reason));
+    const struct config *config = &run->config;
+    TRY(backend_choose(config->device, config->backend, config->precision, &run->ops, reason));
     if (reason[0] != '\0')
         return log_say(run->log, "device: cpu (%s)", reason);
     return log_say(run->log, "device: %s", run->ops->name);

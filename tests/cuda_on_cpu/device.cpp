@@ -39,6 +39,16 @@ using namespace on_cpu;
 
 extern "C" {
 
+cudaError_t cudaDriverGetVersion(int *version) {
+    *version = devices() > 0 ? CUDART_VERSION : 0;
+    return cudaSuccess;
+}
+
+cudaError_t cudaRuntimeGetVersion(int *version) {
+    *version = CUDART_VERSION;
+    return cudaSuccess;
+}
+
 cudaError_t cudaGetDeviceCount(int *count) {
     if (devices() == 0)
         return failed(cudaErrorNoDevice); /* *count stays as it was, as it may with a driver */
