@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr int THREADS = 128, CHUNK = 64 /* channels of a block */, COLUMNS = 4 /* of a strip */;
+constexpr int THREADS = 128, CHUNK = 64 /* channels of a block */;
 
 struct backward {
     struct device_view input;
@@ -457,17 +457,18 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
 
 /* Channels of a thread: the more, the fewer loads, but their sums must stay in registers. */
 template <int K, int S> constexpr int channels_of = K == 3 || (K == 5 && S == 2) ? 2 : 1;
+template <int K, int S> constexpr int columns_of = K == 5 && S == 2 ? 2 : 4;
 template <int K, int S> constexpr int values_of = (K * K + 3) * channels_of<K, S>;
 
 /* On a multiprocessor: as many as have registers enough. */
-static constexpr int blocks_at_once(int most, int stride, size_t element) {
-    return most == 7 ? 2 : most == 5 && stride == 2 && element == 4 ? 2 : 3;
+static constexpr int blocks_at_once(int most, size_t element) {
+    return most == 7 || element == 4 ? 2 : 3;
 }
 
 /* MOST: the largest kernel kept, 3 or 5. Those of 7 x 7 need so many registers that they are a
  * launch of their own, which does nothing for other groups. */
 template <class T, int MOST, int S>
-__global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, S, sizeof(T)))
+__global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, sizeof(T)))
     depthwise_backward(const struct backward op) {
     constexpr int VALUES = values_of < MOST,
                   S >> values_of<3, S> ? values_of<MOST, S> : values_of<3, S>;
@@ -481,11 +482,11 @@ __global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, S, sizeof(T)))
     if ((kernel == 7) != (MOST == 7))
         return;
     if constexpr (MOST == 7)
-        backward_part<T, 7, S, channels_of<7, S>, COLUMNS>(op, segment, kept, shared);
+        backward_part<T, 7, S, channels_of<7, S>, columns_of<7, S>>(op, segment, kept, shared);
     else if (MOST == 5 && kernel == 5)
-        backward_part<T, MOST, S, channels_of<5, S>, COLUMNS>(op, segment, kept, shared);
+        backward_part<T, MOST, S, channels_of<5, S>, columns_of<5, S>>(op, segment, kept, shared);
     else
-        backward_part<T, 3, S, channels_of<3, S>, COLUMNS>(op, segment, kept, shared);
+        backward_part<T, 3, S, channels_of<3, S>, columns_of<3, S>>(op, segment, kept, shared);
 }
 
 enum {
@@ -544,8 +545,9 @@ template <class T> struct work work_of(const struct convolution *convolution) {
     work.width = convolution->input.tensor->width;
     work.channels = convolution->output.channels, work.chunk = CHUNK;
     work.channels_of_a_thread = kernel == 3 || (kernel == 5 && stride == 2) ? 2 : 1;
-    work.columns_of_a_strip = COLUMNS, work.again = (kernel - 1) / stride;
-    work.threads = THREADS, work.blocks_at_once = blocks_at_once(kernel, stride, sizeof(T));
+    work.columns_of_a_strip = kernel == 5 && stride == 2 ? 2 : 4,
+    work.again = (kernel - 1) / stride;
+    work.threads = THREADS, work.blocks_at_once = blocks_at_once(kernel, sizeof(T));
     return work;
 }
 
