@@ -53,28 +53,33 @@ template <int C> struct moments {
 template <class T, int K, int S, int C, int P> struct slide {
     static constexpr int SLOTS = (K - 1) / S + 1; /* output rows in the making */
     static constexpr int COLUMNS = S * (P - 1) + K;
-    static constexpr bool SHARED_TAPS = K * K * C > 32;
     typedef typename few<T, C>::word word;
 
     const struct forward *op;
     const float *shared; /* [tap][CHUNK] */
     int lane;            /* the thread's first channel there */
-    float tap[SHARED_TAPS ? 1 : K * K][C];
     float scale[C], shift[C], bias[C];
     unsigned step, step_out; /* bytes of a pixel */
-    int height, columns;     /* of the input */
 
     float made[SLOTS][P][C];
     word raw[COLUMNS];
     struct moments<C> moments;
 
+    __device__ __forceinline__ int height() const { /* of the input */
+        return op->input.z.height;
+    }
+    __device__ __forceinline__ int columns() const {
+        return op->input.z.width;
+    }
+
     __device__ __forceinline__ void load(const T *image, int row, int left) {
         unsigned pixel = anew((int)step);
-        const T *from = along(image, nearest(row, height), pixel * columns);
+        int first = anew(left);
+        const T *from = along(image, nearest(row, height()), pixel * columns());
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
             raw[n] =
-                *reinterpret_cast<const word *>(along(from, nearest(left + n, columns), pixel));
+                *reinterpret_cast<const word *>(along(from, nearest(first + n, columns()), pixel));
     }
 
     __device__ __forceinline__ void seen(float (&x)[COLUMNS][C], int left) const {
@@ -86,22 +91,15 @@ template <class T, int K, int S, int C, int P> struct slide {
                 x[n][c] = fmaf(scale[c], x[n][c], shift[c]);
         }
         activate_all(op->input.activation, x);
-        if (left >= 0 && left + COLUMNS <= columns)
+        if (left >= 0 && left + COLUMNS <= columns())
             return;
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++)
-            if ((unsigned)(left + n) >= (unsigned)columns) {
+            if ((unsigned)(left + n) >= (unsigned)columns()) {
 #pragma unroll
                 for (int c = 0; c < C; c++)
                     x[n][c] = 0.0f;
             }
-    }
-
-    __device__ __forceinline__ float tap_at(int t, int c, int at) const {
-        if constexpr (SHARED_TAPS)
-            return shared[t * CHUNK + at + c];
-        else
-            return tap[t][c];
     }
 
     __device__ __forceinline__ void next_slot() {
@@ -126,7 +124,7 @@ template <class T, int K, int S, int C, int P> struct slide {
             for (int kx = 0; kx < K; kx++)
 #pragma unroll
                 for (int c = 0; c < C; c++) {
-                    float weight = tap_at(ky * K + kx, c, at);
+                    float weight = shared[(ky * K + kx) * CHUNK + at + c];
 #pragma unroll
                     for (int p = 0; p < P; p++)
                         made[q][p][c] = fmaf(weight, x[S * p + kx][c], made[q][p][c]);
@@ -137,7 +135,7 @@ template <class T, int K, int S, int C, int P> struct slide {
     template <int J> __device__ __forceinline__ void row(const T *image, int at, int left) {
         if (J == 0)
             next_slot();
-        if (at >= 0 && at < height) {
+        if (at >= 0 && at < height()) {
             float x[COLUMNS][C];
             seen(x, left);
             load(image, at + 1, left);
@@ -174,7 +172,7 @@ template <class T, int K, int S, int C, int P> struct slide {
 
     __device__ __forceinline__ void unit(const struct unit &unit, const T *input, T *output) {
         int columns_out = op->output.width;
-        const T *image = along(input, (unsigned)(unit.image * height), step * columns);
+        const T *image = along(input, (unsigned)(unit.image * height()), step * columns());
         T *to = along(output, (unsigned)(unit.image * op->output.height), step_out * columns_out);
         int left = S * unit.left - K / 2;
 #pragma unroll
@@ -201,7 +199,7 @@ template <class T, int K, int S, int C, int P> struct slide {
                                           const struct place &place, const float *taps, int kept) {
         op = op_, shared = taps, lane = place.lane * C;
         const struct norm_view &norm = op->input.norm;
-        int first = place.first + place.lane * C, kernel = op->kernels[segment.group];
+        int first = place.first + place.lane * C;
 #pragma unroll
         for (int c = 0; c < C; c++) {
             bool behind_norm = norm.scale != NULL;
@@ -211,20 +209,8 @@ template <class T, int K, int S, int C, int P> struct slide {
             moments.origin[c] = moments.first[c] = moments.second[c] = 0.0f;
         }
         moments.count = 0;
-        if constexpr (!SHARED_TAPS) {
-#pragma unroll
-            for (int t = 0; t < K * K; t++) {
-                int full = full_tap(t / K, t % K, K, kernel, op->kernel);
-#pragma unroll
-                for (int c = 0; c < C; c++)
-                    tap[t][c] =
-                        full < 0 ? 0.0f
-                                 : op->prepared[(size_t)full * weight_ld(op->channels) + first + c];
-            }
-        }
         step = tensor_ld(&op->input.z, &segment) * (unsigned)sizeof(T);
         step_out = tensor_ld(&op->output, &segment) * (unsigned)sizeof(T);
-        height = op->input.z.height, columns = op->input.z.width;
     }
 };
 
@@ -274,14 +260,12 @@ __device__ void forward_part(const struct forward &op, const struct segment &seg
         return;
     int kernel = op.kernels[segment.group];
     struct slide<T, K, S, C, P> slide;
-    if constexpr (slide.SHARED_TAPS) {
-        for (int i = (int)threadIdx.x; i < K * K * place.width; i += THREADS) {
-            int t = i / place.width, full = full_tap(t / K, t % K, K, kernel, op.kernel);
-            size_t at = (size_t)full * weight_ld(op.channels) + place.first + i % place.width;
-            shared[t * CHUNK + i % place.width] = full < 0 ? 0.0f : op.prepared[at];
-        }
-        __syncthreads();
+    for (int i = (int)threadIdx.x; i < K * K * place.width; i += THREADS) {
+        int t = i / place.width, full = full_tap(t / K, t % K, K, kernel, op.kernel);
+        size_t at = (size_t)full * weight_ld(op.channels) + place.first + i % place.width;
+        shared[t * CHUNK + i % place.width] = full < 0 ? 0.0f : op.prepared[at];
     }
+    __syncthreads();
     slide.begin(&op, segment, place, shared, kept);
     struct units units = units_of(segment.images, op.output.height, op.output.width, P,
                                   place.strips, (int)blockIdx.y, op.parts, slide.SLOTS - 1);

@@ -8,7 +8,7 @@
 
 namespace {
 
-constexpr int THREADS = 128, CHUNK = 64 /* channels of a block */, COLUMNS = 4 /* of a strip */;
+constexpr int THREADS = 128, CHUNK = 64 /* channels of a block */;
 
 struct backward {
     struct device_view input;
@@ -68,7 +68,19 @@ template <class T, int K, int S, int C, int P> struct slide {
     int lane;                                      /* the thread's first channel there */
     bool whole;                                    /* all of its channels are kept */
     unsigned step, step_gradient, step_z, step_dy; /* bytes of a pixel */
-    int height, columns, height_out, columns_out;
+
+    __device__ __forceinline__ int height() const {
+        return op->input.z.height;
+    }
+    __device__ __forceinline__ int columns() const {
+        return op->input.z.width;
+    }
+    __device__ __forceinline__ int height_out() const {
+        return op->output.height;
+    }
+    __device__ __forceinline__ int columns_out() const {
+        return op->output.width;
+    }
 
     float dz[ROWS][WIDTH][C]; /* rows m - ABOVE to m + BELOW */
     float weight_gradient[K * K][C], bias_gradient[C], sum[C], product[C];
@@ -88,28 +100,28 @@ template <class T, int K, int S, int C, int P> struct slide {
     __device__ __forceinline__ void load_input(const struct place_in_image &at, int row,
                                                word (&into)[P]) const {
         unsigned pixel = anew((int)step);
-        const T *from = along(at.input, nearest(row, height), pixel * columns);
+        const T *from = along(at.input, nearest(row, height()), pixel * columns());
 #pragma unroll
         for (int p = 0; p < P; p++)
-            into[p] =
-                *reinterpret_cast<const word *>(along(from, nearest(at.left + p, columns), pixel));
+            into[p] = *reinterpret_cast<const word *>(
+                along(from, nearest(at.left + p, columns()), pixel));
     }
 
     __device__ __forceinline__ void load_dz(const struct place_in_image &at, int row) {
         unsigned pixel_dy = anew((int)step_dy), pixel_z = anew((int)step_z);
-        unsigned near = nearest(row, height_out);
-        const T *dy = along(at.dy, near, pixel_dy * columns_out);
-        const T *z = along(at.z, near, pixel_z * columns_out);
+        unsigned near = nearest(row, height_out());
+        const T *dy = along(at.dy, near, pixel_dy * columns_out());
+        const T *z = along(at.z, near, pixel_z * columns_out());
 #pragma unroll
         for (int n = 0; n < WIDTH; n++) {
-            unsigned column = nearest(at.left / S - LEFT + n, columns_out);
+            unsigned column = nearest(at.left / S - LEFT + n, columns_out());
             raw_dy[n] = *reinterpret_cast<const word *>(along(dy, column, pixel_dy));
             raw_z[n] = *reinterpret_cast<const word *>(along(z, column, pixel_z));
         }
     }
 
     __device__ __forceinline__ void next_dz(const struct place_in_image &at, int row) {
-        bool exists = row >= 0 && row < height_out;
+        bool exists = row >= 0 && row < height_out();
         int left = at.left / S - LEFT, own = anew(lane);
         float grad_y[C], grad_z[C], grad_one[C];
 #pragma unroll
@@ -130,11 +142,11 @@ template <class T, int K, int S, int C, int P> struct slide {
                 dz[ROWS - 1][n][c] = fmaf(grad_y[c], dy[c], fmaf(grad_z[c], z[c], grad_one[c]));
             }
         }
-        if (exists && left >= 0 && left + WIDTH <= columns_out)
+        if (exists && left >= 0 && left + WIDTH <= columns_out())
             return;
 #pragma unroll
         for (int n = 0; n < WIDTH; n++)
-            if (!exists || (unsigned)(left + n) >= (unsigned)columns_out) {
+            if (!exists || (unsigned)(left + n) >= (unsigned)columns_out()) {
 #pragma unroll
                 for (int c = 0; c < C; c++)
                     dz[ROWS - 1][n][c] = 0.0f;
@@ -144,11 +156,11 @@ template <class T, int K, int S, int C, int P> struct slide {
     /* Columns behind the image's last count for nothing. */
     __device__ __forceinline__ void blank(const struct place_in_image &at,
                                           float (&values)[P][C]) const {
-        if (at.left + P <= columns)
+        if (at.left + P <= columns())
             return;
 #pragma unroll
         for (int p = 0; p < P; p++)
-            if (at.left + p >= columns) {
+            if (at.left + p >= columns()) {
 #pragma unroll
                 for (int c = 0; c < C; c++)
                     values[p][c] = 0.0f;
@@ -230,8 +242,8 @@ template <class T, int K, int S, int C, int P> struct slide {
     __device__ __forceinline__ void store(const struct place_in_image &at, int row,
                                           float (&da)[P][C]) const {
         unsigned pixel = anew((int)step_gradient);
-        T *to = along(at.gradient, (unsigned)(row * columns + at.left), pixel);
-        bool plain = whole && at.left + P <= columns && !op->gradient.accumulate;
+        T *to = along(at.gradient, (unsigned)(row * columns() + at.left), pixel);
+        bool plain = whole && at.left + P <= columns() && !op->gradient.accumulate;
         if (plain) {
 #pragma unroll
             for (int p = 0; p < P; p++) {
@@ -243,7 +255,7 @@ template <class T, int K, int S, int C, int P> struct slide {
         } else {
 #pragma unroll
             for (int p = 0; p < P; p++)
-                store_with_care(along(to, p, pixel), at.left + p < columns, da[p]);
+                store_with_care(along(to, p, pixel), at.left + p < columns(), da[p]);
         }
     }
 
@@ -275,7 +287,7 @@ template <class T, int K, int S, int C, int P> struct slide {
     }
 
     template <int J> __device__ __forceinline__ void row(const struct place_in_image &at, int row) {
-        if (S > 1 && row >= height)
+        if (S > 1 && row >= height())
             return;
         word raw_z_in[P];
 #pragma unroll
@@ -292,7 +304,7 @@ template <class T, int K, int S, int C, int P> struct slide {
     }
 
     __device__ __forceinline__ void run(const struct place_in_image &at) {
-        count += (min(S * at.bottom, height) - S * at.top) * min(P, columns - at.left);
+        count += (min(S * at.bottom, height()) - S * at.top) * min(P, columns() - at.left);
         load_dz(at, at.top - ABOVE);
 #pragma unroll
         for (int j = 0; j < S; j++)
@@ -336,8 +348,6 @@ template <class T, int K, int S, int C, int P> struct slide {
         step_gradient = op->gradient.tensor.data != NULL
                             ? tensor_ld(&op->gradient.tensor, &segment) * (unsigned)sizeof(T)
                             : 0;
-        height = op->input.z.height, columns = op->input.z.width;
-        height_out = op->output.height, columns_out = op->output.width;
     }
 };
 
@@ -425,8 +435,8 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
 #pragma unroll 1
         for (int u = units.begin + place.strip; u < units.end; u += place.strips) {
             struct unit unit = unit_at(units, u);
-            size_t in = (size_t)unit.image * slide.height * slide.columns;
-            size_t out = (size_t)unit.image * slide.height_out * slide.columns_out;
+            size_t in = (size_t)unit.image * slide.height() * slide.columns();
+            size_t out = (size_t)unit.image * slide.height_out() * slide.columns_out();
             typename decltype(slide)::place_in_image at;
             at.input = segment_data<T>(op.input.z, segment) + in * slide.step / sizeof(T) + channel;
             at.gradient = op.gradient.tensor.data == NULL
@@ -447,17 +457,18 @@ __device__ void backward_part(const struct backward &op, const struct segment &s
 
 /* Channels of a thread: the more, the fewer loads, but their sums must stay in registers. */
 template <int K, int S> constexpr int channels_of = K == 3 || (K == 5 && S == 2) ? 2 : 1;
+template <int K, int S> constexpr int columns_of = K == 5 && S == 2 ? 2 : 4;
 template <int K, int S> constexpr int values_of = (K * K + 3) * channels_of<K, S>;
 
 /* On a multiprocessor: as many as have registers enough. */
-static constexpr int blocks_at_once(int most, int stride, size_t element) {
-    return most == 7 ? 2 : most == 5 && stride == 2 && element == 4 ? 2 : 3;
+static constexpr int blocks_at_once(int most, size_t element) {
+    return most == 7 || element == 4 ? 2 : 3;
 }
 
 /* MOST: the largest kernel kept, 3 or 5. Those of 7 x 7 need so many registers that they are a
  * launch of their own, which does nothing for other groups. */
 template <class T, int MOST, int S>
-__global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, S, sizeof(T)))
+__global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, sizeof(T)))
     depthwise_backward(const struct backward op) {
     constexpr int VALUES = values_of < MOST,
                   S >> values_of<3, S> ? values_of<MOST, S> : values_of<3, S>;
@@ -471,11 +482,11 @@ __global__ void __launch_bounds__(THREADS, blocks_at_once(MOST, S, sizeof(T)))
     if ((kernel == 7) != (MOST == 7))
         return;
     if constexpr (MOST == 7)
-        backward_part<T, 7, S, channels_of<7, S>, COLUMNS>(op, segment, kept, shared);
+        backward_part<T, 7, S, channels_of<7, S>, columns_of<7, S>>(op, segment, kept, shared);
     else if (MOST == 5 && kernel == 5)
-        backward_part<T, MOST, S, channels_of<5, S>, COLUMNS>(op, segment, kept, shared);
+        backward_part<T, MOST, S, channels_of<5, S>, columns_of<5, S>>(op, segment, kept, shared);
     else
-        backward_part<T, 3, S, channels_of<3, S>, COLUMNS>(op, segment, kept, shared);
+        backward_part<T, 3, S, channels_of<3, S>, columns_of<3, S>>(op, segment, kept, shared);
 }
 
 enum {
@@ -534,8 +545,9 @@ template <class T> struct work work_of(const struct convolution *convolution) {
     work.width = convolution->input.tensor->width;
     work.channels = convolution->output.channels, work.chunk = CHUNK;
     work.channels_of_a_thread = kernel == 3 || (kernel == 5 && stride == 2) ? 2 : 1;
-    work.columns_of_a_strip = COLUMNS, work.again = (kernel - 1) / stride;
-    work.threads = THREADS, work.blocks_at_once = blocks_at_once(kernel, stride, sizeof(T));
+    work.columns_of_a_strip = kernel == 5 && stride == 2 ? 2 : 4,
+    work.again = (kernel - 1) / stride;
+    work.threads = THREADS, work.blocks_at_once = blocks_at_once(kernel, sizeof(T));
     return work;
 }
 
