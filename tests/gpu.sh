@@ -6,7 +6,7 @@
 #
 # Needs a CUDA toolkit, gcc, CMake and, for the peer, a python3 with PyTorch. FOLDER is what
 # tests/gpu_deps.sh gathered, for a machine without our libraries. PARTs: configure build test bench
-# memcheck racecheck search ceilings peer; without any: all, in this order. A part that fails or
+# search ceilings operations parity memcheck racecheck peer; without any: all, in this order. A part that fails or
 # outruns its time does not stop the rest. Writes rows.jsonl, log.txt and summary.txt into
 # ${OUT:-gpu-results}; exits 1 when a part failed.
 # shellcheck disable=SC2016,SC2317  # sed's text; the parts are called by name
@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
         *) wanted="$wanted $1"; shift ;;
     esac
 done
-wanted="${wanted:- configure build test bench memcheck racecheck search ceilings peer} "
+wanted="${wanted:- configure build test bench search ceilings operations parity memcheck racecheck peer} "
 build=build/$preset
 device=$([ "$preset" = cpu ] && echo cpu || echo cuda)
 out=${OUT:-gpu-results}
@@ -44,11 +44,14 @@ export PATH deps preset build device PYTHONUNBUFFERED=1
 # --- The parts. Each runs in a shell of its own with `set -eu`.
 
 part_configure() {
-    local options=()
+    local options=() card
     if command -v ninja >/dev/null && [ ! -f "$build/CMakeCache.txt" ]; then
         options+=(-G Ninja)
     fi
     if [ -n "$deps" ]; then options+=("-DCMAKE_PREFIX_PATH=$deps"); fi
+    # code for this card only: a third of the compiling
+    card=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)
+    if [ -n "$card" ]; then options+=("-DCMAKE_CUDA_ARCHITECTURES=$card-real"); fi
     cmake --preset "$preset" "${options[@]}"
 }
 
@@ -104,6 +107,19 @@ part_search() {
     "$build/taper" run configs/smoke.yaml --out "$run" "${settings[@]}" >"$run.txt"
     printf '{"what": "small search", "device": "%s", "result": "%s", "command": "%s"}\n' \
         "$device" "$(tail -1 "$run.txt")" "taper run configs/smoke.yaml ${settings[*]}"
+}
+
+# Single operations, the products among them beside cuBLAS; and what is counted for them.
+part_operations() {
+    local rows=$build/operations.jsonl
+    "$build/benchmarks/bench_operations" "backend=$build/libtaper_cuda.so" | tee "$rows"
+    python3 benchmarks/peers/cublas_products.py "$rows"
+    "$build/benchmarks/bench_roofline" | grep '^{'
+}
+
+# Single steps and a short training against the CPU's.
+part_parity() {
+    "$build/benchmarks/bench_parity" "backend=$build/libtaper_cuda.so" "threads=$(nproc)"
 }
 
 part_ceilings() { python3 benchmarks/peers/ceilings.py; }
@@ -168,10 +184,12 @@ run_part configure 40
 run_part build 180
 run_part test 100
 run_part bench 60
-run_part memcheck 60
-run_part racecheck 60
 run_part search 40
 run_part ceilings 30
+run_part operations 90
+run_part parity 60
+run_part memcheck 60
+run_part racecheck 60
 run_part peer 200
 
 echo
