@@ -106,7 +106,7 @@ part_search() {
     rm -rf "$run"
     "$build/taper" run configs/smoke.yaml --out "$run" "${settings[@]}" >"$run.txt"
     printf '{"what": "small search", "device": "%s", "result": "%s", "command": "%s"}\n' \
-        "$device" "$(tail -1 "$run.txt")" "taper run configs/smoke.yaml ${settings[*]}"
+        "$device" "$(tr '\r' '\n' <"$run.txt" | tail -1)" "taper run configs/smoke.yaml ${settings[*]}"
 }
 
 # Single operations, the products among them beside cuBLAS; and what is counted for them.
@@ -114,7 +114,7 @@ part_operations() {
     local rows=$build/operations.jsonl
     "$build/benchmarks/bench_operations" "backend=$build/libtaper_cuda.so" | tee "$rows"
     python3 benchmarks/peers/cublas_products.py "$rows"
-    "$build/benchmarks/bench_roofline" | grep '^{'
+    "$build/benchmarks/bench_roofline" 2>"$build/roofline.txt" # its table is for people
 }
 
 # Single steps and a short training against the CPU's.
