@@ -7,5 +7,5 @@ as_root=""
 export DEBIAN_FRONTEND=noninteractive
 $as_root apt-get update -q
 $as_root apt-get install -y -q --no-install-recommends \
-    gcc libc6-dev cmake ninja-build pkg-config \
+    gcc g++ libc6-dev cmake ninja-build pkg-config \
     libyaml-dev libjansson-dev zlib1g-dev libcmocka-dev dataset-fashion-mnist

@@ -306,7 +306,8 @@ __global__ void __launch_bounds__(STEM_THREADS, 4)
 }
 
 /* A thread an element of the matrix. */
-template <class T> __global__ void any_weights(const struct backward op) {
+template <class T>
+__global__ void __launch_bounds__(THREADS) any_weights(const struct backward op) {
     const struct segment segment = op.segments[blockIdx.z];
     const struct tensor &input = op.input.z, &output = op.output;
     int kept = op.kernels[segment.group], taps = op.kernel * op.kernel;
@@ -409,7 +410,9 @@ __device__ float leave_gradient(const struct backward &op, const struct segment 
     return to_float(*to);
 }
 
-template <class T> __global__ void dense_input_gradient(const struct backward op, int parts) {
+template <class T>
+__global__ void __launch_bounds__(THREADS)
+    dense_input_gradient(const struct backward op, int parts) {
     __shared__ float sums[THREADS / INPUTS][INPUTS], products[THREADS / INPUTS][INPUTS];
     const struct segment segment = op.segments[blockIdx.z];
     const struct tensor &input = op.input.z;
