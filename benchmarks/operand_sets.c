@@ -7,10 +7,7 @@
 #include <string.h>
 
 static enum status take(const struct ops *ops, real **vector, size_t count) {
-    void *taken = NULL;
-    TRY(ops->memory->take(&taken, (count + READ_SLACK) * sizeof(real), "the benchmark"));
-    *vector = taken;
-    return STATUS_OK;
+    return ops->memory->take(vector, (count + READ_SLACK) * sizeof(real), "the benchmark");
 }
 
 static enum status fill_parameters(struct operand_sets *sets, const struct ops *ops,
@@ -113,73 +110,23 @@ bool call_exists(const struct step *step, enum call call) {
     return call == CALL_PREPARE || step->convolution.norm != NULL;
 }
 
-static enum status call_prepare(const struct ops *ops, const struct step *step) {
-    if (step->kind == STEP_DENSE)
-        return ops->dense_prepare(&step->convolution);
-    if (step->kind == STEP_POINTWISE)
-        return ops->pointwise_prepare(&step->convolution);
-    return ops->depthwise_prepare(&step->convolution);
-}
-
-static enum status call_forward(const struct ops *ops, const struct step *step,
-                                const struct slice *slice) {
-    switch (step->kind) {
-    case STEP_DENSE:
-        return ops->dense_forward(&step->convolution, slice);
-    case STEP_POINTWISE:
-        return ops->pointwise_forward(&step->convolution, slice);
-    case STEP_DEPTHWISE:
-        return ops->depthwise_forward(&step->convolution, slice);
-    case STEP_SQUEEZE_EXCITE:
-        return ops->squeeze_excite_forward(&step->squeeze_excite, slice);
-    case STEP_COMBINE:
-        return ops->combine_forward(&step->combine, slice);
-    case STEP_POOL:
-        return ops->pool_mean_forward(&step->pool, slice);
-    }
-    __builtin_unreachable();
-}
-
-static enum status call_backward(const struct ops *ops, const struct step *step,
-                                 const struct slice *slice) {
-    switch (step->kind) {
-    case STEP_DENSE:
-        return ops->dense_backward(&step->convolution, slice);
-    case STEP_POINTWISE:
-        return ops->pointwise_backward(&step->convolution, slice);
-    case STEP_DEPTHWISE:
-        return ops->depthwise_backward(&step->convolution, slice);
-    case STEP_SQUEEZE_EXCITE:
-        return ops->squeeze_excite_backward(&step->squeeze_excite, slice);
-    case STEP_COMBINE:
-        return ops->combine_backward(&step->combine, slice);
-    case STEP_POOL:
-        return ops->pool_mean_backward(&step->pool, slice);
-    }
-    __builtin_unreachable();
-}
-
 enum status operand_sets_call(const struct operand_sets *sets, int set, int index, enum call call) {
     const struct pass *pass = sets->passes[set];
     const struct ops *ops = pass->ops;
     const struct step *step = &pass->steps[index];
     const struct convolution *convolution = &step->convolution;
-    struct slice slice = {.segments = pass->segments,
-                          .device_segments = pass->device_segments,
-                          .count = pass->segment_count,
-                          .gradient = sets->gradient,
-                          .scratch = pass->scratch[0]};
+    struct slice slice = pass_whole(pass, sets->gradient);
     switch (call) {
     case CALL_PREPARE:
-        return call_prepare(ops, step);
+        return step_prepare(ops, step);
     case CALL_FORWARD:
-        return call_forward(ops, step, &slice);
+        return step_forward(ops, step, &slice);
     case CALL_NORM_FORWARD:
         return ops->batch_norm_forward(convolution->norm, &convolution->output, &slice);
     case CALL_NORM_BACKWARD:
         return ops->batch_norm_backward(convolution->norm, &convolution->output, &slice);
     case CALL_BACKWARD:
-        return call_backward(ops, step, &slice);
+        return step_backward(ops, step, &slice);
     }
     __builtin_unreachable();
 }

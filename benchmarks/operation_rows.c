@@ -1,6 +1,6 @@
 #include "operation_rows.h"
 
-#include "work.h"
+#include "supernet/work.h"
 
 #include <stdio.h>
 #include <stdlib.h>

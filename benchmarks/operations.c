@@ -7,7 +7,8 @@
  * As one group of full widths, as `groups` groups of random widths, and combine also with channel
  * bypass instead of the residual. Rotates through `sets` operand sets. Where the backend can
  * record, `calls` calls are one recording, so that launching is not measured. Bytes: every tensor
- * once, see work.h. Prints a JSON row per operation and a summary per kind of operation. */
+ * once, see supernet/work.h. Prints a JSON row per operation and a summary per kind of operation.
+ */
 #include "config/config.h"
 #include "operation_rows.h"
 #include "supernet/backend.h"

@@ -122,10 +122,7 @@ static void draw_step(struct bench *bench, uint64_t step) {
 /* ------------------------------------------------------------------ a side */
 
 static enum status take(const struct side *side, real **vector, size_t count) {
-    void *taken = NULL;
-    TRY(side->ops->memory->take(&taken, (count + READ_SLACK) * sizeof(real), "a vector"));
-    *vector = taken;
-    return STATUS_OK;
+    return side->ops->memory->take(vector, (count + READ_SLACK) * sizeof(real), "a vector");
 }
 
 static enum status open_side(const struct bench *bench, struct side *side, const struct ops *ops,

@@ -6,16 +6,16 @@
  *
  * Of full widths, and of ordered dropout (mean over `draws` batches of `groups` random
  * sub-networks). Three ways to count a step's bytes; optimiser and weights are a line of their own
- * in each: operations  every operation of our pass by itself, see work.h on load     batch-norm,
- * activation and everything between two convolutions are applied by who reads: per convolution,
- * forward reads the input and writes the output; the gradient of the input reads the output's and
- * writes its own; that of the weights reads the input and the output's gradient; batch-norm's
- * derivative reads the output once more eager       each of convolution, statistics, normalise,
- * activate and add goes through memory by itself, as a framework without fusion does it Prints a
- * table on the standard error stream and JSON rows. */
+ * in each: operations  every operation of our pass by itself, see supernet/work.h on load
+ * batch-norm, activation and everything between two convolutions are applied by who reads: per
+ * convolution, forward reads the input and writes the output; the gradient of the input reads the
+ * output's and writes its own; that of the weights reads the input and the output's gradient;
+ * batch-norm's derivative reads the output once more eager       each of convolution, statistics,
+ * normalise, activate and add goes through memory by itself, as a framework without fusion does it
+ * Prints a table on the standard error stream and JSON rows. */
 #include "config/config.h"
 #include "supernet/sampler.h"
-#include "work.h"
+#include "supernet/work.h"
 
 #include <stdio.h>
 #include <stdlib.h>

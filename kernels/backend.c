@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static enum status take(void **memory, size_t bytes, const char *what) {
-    return allocate(memory, bytes, 1, what);
+static enum status take(void *pointer, size_t bytes, const char *what) {
+    return allocate(pointer, bytes, 1, what);
 }
 
 static enum status copy(void *to, const void *from, size_t bytes) {

@@ -36,21 +36,29 @@ static void memory_give_back(void *memory) {
     cudaFree(memory);
 }
 
-static enum status memory_take(void **memory, size_t bytes, const char *what) {
-    *memory = NULL;
-    TRY(taken(cudaMalloc(memory, bytes > 0 ? bytes : 1), bytes, what));
-    enum status status = memory_clear(*memory, bytes);
-    if (status != STATUS_OK) {
-        memory_give_back(*memory);
-        *memory = NULL;
-    }
+/* Whatever type the caller's pointer has. */
+static void set_pointer(void *pointer, void *memory) {
+    memcpy(pointer, &memory, sizeof memory);
+}
+
+static enum status memory_take(void *pointer, size_t bytes, const char *what) {
+    void *memory = NULL;
+    set_pointer(pointer, NULL);
+    TRY(taken(cudaMalloc(&memory, bytes > 0 ? bytes : 1), bytes, what));
+    enum status status = memory_clear(memory, bytes);
+    if (status == STATUS_OK)
+        set_pointer(pointer, memory);
+    else
+        memory_give_back(memory);
     return status;
 }
 
-static enum status memory_take_shared(void **memory, size_t bytes, const char *what) {
-    *memory = NULL;
-    TRY(taken(cudaMallocHost(memory, bytes > 0 ? bytes : 1), bytes, what));
-    memset(*memory, 0, bytes);
+static enum status memory_take_shared(void *pointer, size_t bytes, const char *what) {
+    void *memory = NULL;
+    set_pointer(pointer, NULL);
+    TRY(taken(cudaMallocHost(&memory, bytes > 0 ? bytes : 1), bytes, what));
+    memset(memory, 0, bytes);
+    set_pointer(pointer, memory);
     return STATUS_OK;
 }
 

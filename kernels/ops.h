@@ -128,10 +128,11 @@ struct update {
 struct recording;
 struct memory {
     bool separate; /* the host must not touch operands: copies are needed */
-    enum status (*take)(void **memory, size_t bytes, const char *what); /* zeroed */
+    /* Zeroed; pointer: to a pointer, which is NULL after a failure, as allocate() has it. */
+    enum status (*take)(void *pointer, size_t bytes, const char *what);
     void (*give_back)(void *memory);                                    /* NULL is fine */
     /* Both sides may touch it, the device slowly; copies from and to it do not hold up the host. */
-    enum status (*take_shared)(void **memory, size_t bytes, const char *what); /* zeroed */
+    enum status (*take_shared)(void *pointer, size_t bytes, const char *what);
     void (*give_back_shared)(void *memory);
     enum status (*copy)(void *to, const void *from, size_t bytes);
     enum status (*clear)(void *memory, size_t bytes);

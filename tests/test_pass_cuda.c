@@ -54,9 +54,8 @@ static void open_side(struct side *side, const struct ops *ops, const struct net
     *side = (struct side){.ops = ops};
     side->pass = pass_make(network, ops, groups, shared, 0, NULL);
     size_t size = pass_parameters(side->pass)->size + READ_SLACK;
-    void *taken;
-    assert_int_equal(ops->memory->take(&taken, size * sizeof(real), "gradient"), STATUS_OK);
-    side->device_gradient = taken;
+    assert_int_equal(ops->memory->take(&side->device_gradient, size * sizeof(real), "gradient"),
+                     STATUS_OK);
     side->gradient = calloc(size, sizeof(real));
     side->statistics = calloc(pass_statistics(side->pass)->size, sizeof(real));
 }

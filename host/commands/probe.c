@@ -49,9 +49,8 @@ static enum status fill(struct probe_pass *probe) {
     TRY(allocate(&probe->pictures, images, picture, "synthetic pictures"));
     TRY(allocate(&probe->labels, images, sizeof(int), "synthetic labels"));
     TRY(allocate(&probe->weights, size + READ_SLACK, sizeof(real), "weights"));
-    void *gradient = NULL;
-    TRY(probe->ops->memory->take(&gradient, (size + READ_SLACK) * sizeof(real), "the gradient"));
-    probe->gradient = gradient;
+    TRY(probe->ops->memory->take(&probe->gradient, (size + READ_SLACK) * sizeof(real),
+                                 "the gradient"));
     TRY(allocate(&probe->subs, groups, sizeof *probe->subs, "groups"));
     TRY(allocate(&probe->list, groups, sizeof *probe->list, "groups"));
     for (size_t i = 0; i < images * picture; i++)

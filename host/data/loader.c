@@ -119,11 +119,8 @@ enum status loader_batch(struct loader *loader, int64_t step, struct loaded_batc
 
 static enum status take_slot(const struct loader *loader, void *pointer, size_t bytes) {
     const struct memory *memory = loader->options.memory;
-    void *taken = NULL;
-    enum status status = memory ? memory->take_shared(&taken, bytes, "a batch of pictures")
-                                : allocate(&taken, bytes, 1, "a batch of pictures");
-    memcpy(pointer, &taken, sizeof taken);
-    return status;
+    return memory ? memory->take_shared(pointer, bytes, "a batch of pictures")
+                  : allocate(pointer, bytes, 1, "a batch of pictures");
 }
 
 static void give_back_slot(const struct loader *loader, void *slot) {

@@ -1,4 +1,4 @@
-#include "supernet/pass_internal.h"
+#include "supernet/work.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +22,8 @@ static enum status create_widths(struct pass *pass) {
 static enum status create_results(struct pass *pass) {
     const struct memory *memory = pass->ops->memory;
     size_t images = pass->options.images;
-    void *losses = NULL, *hits = NULL;
-    enum status status = memory->take_shared(&losses, images * sizeof(double), "losses");
-    pass->losses = losses;
-    if (status == STATUS_OK)
-        status = memory->take_shared(&hits, images, "hits");
-    pass->hits = hits;
-    return status;
+    TRY(memory->take_shared(&pass->losses, images * sizeof *pass->losses, "losses"));
+    return memory->take_shared(&pass->hits, images * sizeof *pass->hits, "hits");
 }
 
 static enum status copy_picture_norm(struct pass *pass) {
@@ -212,7 +207,7 @@ static void order_shards(struct pass *pass) {
 }
 
 static void set_width(struct pass *pass, const int *widths, int group, int width) {
-    pass->width_memory[widths - pass->device_widths + group] = width;
+    *pass_width(pass, widths, group) = width;
 }
 
 static void set_widths(struct pass *pass, const struct subnetwork *sub, int group) {
@@ -295,9 +290,7 @@ enum status pass_exchange_statistics(const struct pass *pass, real *flat, bool i
 }
 
 enum status pass_apply_statistics(struct pass *pass) {
-    struct slice slice = {.segments = pass->segments,
-                          .device_segments = pass->device_segments,
-                          .count = pass->segment_count};
+    struct slice slice = pass_whole(pass, NULL);
     TRY(pass_exchange_statistics(pass, pass->given_statistics, true));
     for (int i = 0; i < pass->step_count; i++) {
         const struct step *step = &pass->steps[i];

@@ -47,14 +47,14 @@ enum statistics_source {
     STATISTICS_GIVEN  /* the vector set by pass_set_statistics: evaluation */
 };
 
-/* Takes over the weights; after every change of the parameters. Vectors of parameters, gradients and
- * statistics may lie in the host's memory or in that of the operations, except where a comment says
- * which. */
+/* Takes over the weights; after every change of the parameters. Vectors of parameters, gradients
+ * and statistics may lie in the host's memory or in that of the operations, except where a comment
+ * says which. */
 enum status pass_set_parameters(struct pass *pass, const real *values);
 /* Statistics of ONE sub-network (evaluation has one group). */
 enum status pass_set_statistics(struct pass *pass, const real *statistics);
 
-struct pass_batch { /* all in the host's memory */
+struct pass_batch {          /* all in the host's memory */
     const uint8_t *pictures; /* [image][height][width][channels] */
     const int *labels;       /* NULL: no loss */
     const real *weights;     /* [image] or NULL */

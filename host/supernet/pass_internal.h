@@ -1,8 +1,8 @@
 /* What a pass is made of; shared by the files of this folder only.
  *
  * build.c turns a network into a list of steps and cuts their buffers from one arena; pass.c cuts a
- * batch into shards and holds parameters and statistics; run.c runs the list; profile.c times and
- * counts it.
+ * batch into shards and holds parameters and statistics; run.c runs the list, step.c calls its
+ * operations; work.c counts what they need, profile.c times them.
  */
 #ifndef TAPER_PASS_INTERNAL_H
 #define TAPER_PASS_INTERNAL_H
@@ -86,10 +86,10 @@ struct pass {
     int norm_count;
     struct batch_norm *norms;
     struct layer_widths *widths; /* [layer] */
-    int *width_memory;           /* all of them, and the pictures' channels, as the host sees them */
+    int *width_memory; /* all of them, and the pictures' channels, as the host sees them */
     size_t width_count;
-    int *device_widths;          /* the same where operations read them: tensors point there */
-    int *picture_channels;       /* [group] kept of the input tensor, in device_widths */
+    int *device_widths;    /* the same where operations read them: tensors point there */
+    int *picture_channels; /* [group] kept of the input tensor, in device_widths */
     struct normalise_pictures pictures;
     struct view logits; /* tensor and gradient of the last layer */
     int slots;          /* images that every activation buffer has room for */
@@ -110,15 +110,15 @@ struct pass {
     bool prepared;   /* the operations' layouts are those of `values` */
     real *gradients; /* [shard][parameters.size], each with slack; one shard: NULL */
     size_t gradient_stride;
-    void **scratch; /* [worker] */
+    void **scratch;             /* [worker] */
     struct pass_batch operands; /* a batch where operations read it, if memory is separate */
     real *picture_mean, *picture_deviation;
     double *losses; /* [image], as the host reads them, and as operations write them */
     uint8_t *hits;
     double *device_losses;
     uint8_t *device_hits;
-    real *logit_rows;       /* [image][classes], of operations */
-    real *given_statistics; /* copy; in the norms' rows while given_applied */
+    real *logit_rows;          /* [image][classes], of operations */
+    real *given_statistics;    /* copy; in the norms' rows while given_applied */
     real *measured_statistics; /* of the last run with statistics of the batch and one group */
     bool given_applied;
     enum status *shard_status;
@@ -135,8 +135,19 @@ enum status pass_exchange_statistics(const struct pass *pass, real *flat, bool i
 /* The statistics set last, into the batch-norms' rows. */
 enum status pass_apply_statistics(struct pass *pass);
 
-/* Multiplications of one image in a group. */
-double convolution_macs(const struct pass *pass, const struct convolution *convolution, int group);
+/* A group's width on the host, of the row that a tensor or a layer points to. */
+static inline int *pass_width(const struct pass *pass, const int *widths, int group) {
+    return pass->width_memory + (widths - pass->device_widths) + group;
+}
+
+/* One operation of the list, for a slice; prepare: whatever does not take weights needs none. */
+enum status step_prepare(const struct ops *ops, const struct step *step);
+enum status step_forward(const struct ops *ops, const struct step *step, const struct slice *slice);
+enum status step_backward(const struct ops *ops, const struct step *step,
+                          const struct slice *slice);
+
+/* All segments of the batch, with the first worker's scratch. */
+struct slice pass_whole(const struct pass *pass, real *gradient);
 
 /* Fills steps and norms, and makes the arena with their buffers. */
 enum status pass_build(struct pass *pass);

@@ -1,5 +1,5 @@
 /* Times of a pass per operation, and the least work that the groups set ask of it. */
-#include "supernet/pass_internal.h"
+#include "supernet/work.h"
 
 #include <stdlib.h>
 #include <time.h>
@@ -39,59 +39,6 @@ enum status pass_profile(struct pass *pass, bool on) {
                     sizeof(double), "a profile");
 }
 
-static int width_of(const struct pass *pass, const int *widths, int group) {
-    return pass->width_memory[widths - pass->device_widths + group];
-}
-
-double convolution_macs(const struct pass *pass, const struct convolution *convolution, int group) {
-    const struct tensor *output = &convolution->output;
-    double kernel = convolution->kernel == 1 ? 1 : width_of(pass, convolution->kernels, group);
-    double in = convolution->depthwise ? 1 : width_of(pass, convolution->input.tensor->kept, group);
-    return (double)output->height * output->width * width_of(pass, output->kept, group) * in *
-           kernel * kernel;
-}
-
-static double elements(const struct pass *pass, const struct tensor *tensor, int group) {
-    return (double)tensor->height * tensor->width * width_of(pass, tensor->kept, group);
-}
-
-/* Every tensor that an operation needs is read or written once; weights are counted once per group.
- */
-static void count_step(const struct pass *pass, const struct step *step, int group, bool backward,
-                       double *macs, double *reals) {
-    switch (step->kind) {
-    case STEP_DENSE:
-    case STEP_POINTWISE:
-    case STEP_DEPTHWISE: {
-        const struct convolution *convolution = &step->convolution;
-        double in = elements(pass, convolution->input.tensor, group);
-        double out = elements(pass, &convolution->output, group);
-        double once = out > 0 ? convolution_macs(pass, convolution, group) : 0;
-        bool input_gradient = convolution->input.gradient != NULL;
-        *macs = backward ? once * (input_gradient ? 2 : 1) : once;
-        if (out == 0)
-            in = 0;
-        *reals =
-            backward ? in * (input_gradient ? 2 : 1) + out * (convolution->norm ? 2 : 1) : in + out;
-        break;
-    }
-    case STEP_SQUEEZE_EXCITE:
-        *reals = elements(pass, step->squeeze_excite.input.tensor, group) * (backward ? 3 : 1);
-        break;
-    case STEP_COMBINE: {
-        const struct combine *combine = &step->combine;
-        double z = elements(pass, combine->main.tensor, group),
-               y = elements(pass, &combine->output, group);
-        double x = combine->shortcut.tensor ? elements(pass, combine->shortcut.tensor, group) : 0;
-        *reals = z + x + y;
-        break;
-    }
-    case STEP_POOL:
-        *reals = elements(pass, step->pool.input.tensor, group) * (backward ? 2 : 1);
-        break;
-    }
-}
-
 static struct pass_profile_row profile_row(const struct pass *pass, int index, bool backward) {
     const struct step *step = &pass->steps[index];
     struct pass_profile_row row = {.layer = pass->network->layers[step->layer].name,
@@ -99,10 +46,9 @@ static struct pass_profile_row profile_row(const struct pass *pass, int index, b
                                    .backward = backward};
     for (int i = 0; i < pass->segment_count; i++) {
         const struct segment *segment = &pass->segments[i];
-        double macs = 0, reals = 0;
-        count_step(pass, step, segment->group, backward, &macs, &reals);
-        row.macs += macs * segment->images;
-        row.bytes += reals * segment->images * (double)pass->ops->activation_size;
+        struct work work = step_work(pass, step, segment->group, backward);
+        row.macs += work.macs * segment->images;
+        row.bytes += work.elements * segment->images * (double)pass->ops->activation_size;
     }
     if (pass->profile == NULL)
         return row;

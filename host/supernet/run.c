@@ -14,13 +14,13 @@ struct run {
 };
 
 /* A shard as one worker sees it. */
-struct work {
+struct placed_shard {
     struct slice slice;
     struct segment segments[MAX_GROUPS];
     int worker;
 };
 
-static void place_shard(const struct run *run, int index, int worker, struct work *work) {
+static void place_shard(const struct run *run, int index, int worker, struct placed_shard *work) {
     struct pass *pass = run->pass;
     const struct shard *shard = &pass->shards[index];
     int first = pass->worker_slots ? worker * pass->largest_shard : -1;
@@ -52,55 +52,15 @@ static void place_shard(const struct run *run, int index, int worker, struct wor
                         profile_clock(pass) - start_);                                             \
     } while (0)
 
-static enum status call_forward(const struct pass *pass, const struct step *step,
-                                const struct slice *slice) {
-    const struct ops *ops = pass->ops;
-    switch (step->kind) {
-    case STEP_DENSE:
-        return ops->dense_forward(&step->convolution, slice);
-    case STEP_POINTWISE:
-        return ops->pointwise_forward(&step->convolution, slice);
-    case STEP_DEPTHWISE:
-        return ops->depthwise_forward(&step->convolution, slice);
-    case STEP_SQUEEZE_EXCITE:
-        return ops->squeeze_excite_forward(&step->squeeze_excite, slice);
-    case STEP_COMBINE:
-        return ops->combine_forward(&step->combine, slice);
-    case STEP_POOL:
-        return ops->pool_mean_forward(&step->pool, slice);
-    }
-    __builtin_unreachable();
-}
-
-static enum status call_backward(const struct pass *pass, const struct step *step,
-                                 const struct slice *slice) {
-    const struct ops *ops = pass->ops;
-    switch (step->kind) {
-    case STEP_DENSE:
-        return ops->dense_backward(&step->convolution, slice);
-    case STEP_POINTWISE:
-        return ops->pointwise_backward(&step->convolution, slice);
-    case STEP_DEPTHWISE:
-        return ops->depthwise_backward(&step->convolution, slice);
-    case STEP_SQUEEZE_EXCITE:
-        return ops->squeeze_excite_backward(&step->squeeze_excite, slice);
-    case STEP_COMBINE:
-        return ops->combine_backward(&step->combine, slice);
-    case STEP_POOL:
-        return ops->pool_mean_backward(&step->pool, slice);
-    }
-    __builtin_unreachable();
-}
-
-static enum status step_forward(struct pass *pass, int index, const struct work *work) {
+static enum status timed_forward(struct pass *pass, int index, const struct placed_shard *work) {
     TIMED(pass, work->worker, index, PROFILE_FORWARD,
-          call_forward(pass, &pass->steps[index], &work->slice));
+          step_forward(pass->ops, &pass->steps[index], &work->slice));
     return STATUS_OK;
 }
 
-static enum status step_backward(struct pass *pass, int index, const struct work *work) {
+static enum status timed_backward(struct pass *pass, int index, const struct placed_shard *work) {
     TIMED(pass, work->worker, index, PROFILE_BACKWARD,
-          call_backward(pass, &pass->steps[index], &work->slice));
+          step_backward(pass->ops, &pass->steps[index], &work->slice));
     return STATUS_OK;
 }
 
@@ -127,7 +87,7 @@ static enum status norm_backward(struct pass *pass, int index, const struct slic
 }
 
 /* Pictures in, and this shard's gradients to zero. */
-static enum status shard_begin(const struct run *run, const struct work *work) {
+static enum status shard_begin(const struct run *run, const struct placed_shard *work) {
     struct pass *pass = run->pass;
     if (run->backward)
         TRY(pass->ops->memory->clear(work->slice.gradient, pass->parameters.size * sizeof(real)));
@@ -137,7 +97,7 @@ static enum status shard_begin(const struct run *run, const struct work *work) {
 }
 
 /* Logits out, and the loss. */
-static enum status shard_loss(const struct run *run, const struct work *work) {
+static enum status shard_loss(const struct run *run, const struct placed_shard *work) {
     struct pass *pass = run->pass;
     const struct pass_batch *batch = &run->operands;
     struct loss loss = {.logits = pass->logits.tensor,
@@ -155,18 +115,18 @@ static enum status shard_loss(const struct run *run, const struct work *work) {
     return pass->ops->loss_forward_backward(&loss, &work->slice);
 }
 
-static enum status run_whole_shard(const struct run *run, const struct work *work) {
+static enum status run_whole_shard(const struct run *run, const struct placed_shard *work) {
     struct pass *pass = run->pass;
     TRY(shard_begin(run, work));
     for (int step = 0; step < pass->step_count; step++) {
-        TRY(step_forward(pass, step, work));
+        TRY(timed_forward(pass, step, work));
         if (run->batch_statistics)
             TRY(norm_forward(pass, step, &work->slice, work->worker));
     }
     TRY(shard_loss(run, work));
     for (int step = pass->step_count - 1; run->backward && step >= 0; step--) {
         TRY(norm_backward(pass, step, &work->slice, work->worker));
-        TRY(step_backward(pass, step, work));
+        TRY(timed_backward(pass, step, work));
     }
     return STATUS_OK;
 }
@@ -185,7 +145,7 @@ static void phase_piece(void *context, int piece, int worker) {
     const struct run *run = phase->run;
     struct pass *pass = run->pass;
     int shard = pass->order[piece];
-    struct work work;
+    struct placed_shard work;
     place_shard(run, shard, worker, &work);
     enum status status = STATUS_OK;
     switch (phase->phase) {
@@ -196,13 +156,13 @@ static void phase_piece(void *context, int piece, int worker) {
         status = shard_begin(run, &work);
         break;
     case PHASE_FORWARD:
-        status = step_forward(pass, phase->step, &work);
+        status = timed_forward(pass, phase->step, &work);
         break;
     case PHASE_LOSS:
         status = shard_loss(run, &work);
         break;
     case PHASE_BACKWARD:
-        status = step_backward(pass, phase->step, &work);
+        status = timed_backward(pass, phase->step, &work);
         break;
     }
     pass->shard_status[shard] = status;
@@ -222,12 +182,8 @@ static enum status run_phase(const struct run *run, enum phase phase, int step) 
 /* All shards operation by operation: statistics need all of them before anyone goes on. */
 static enum status run_together(const struct run *run) {
     struct pass *pass = run->pass;
-    struct slice all = {.segments = pass->segments,
-                        .device_segments = pass->device_segments,
-                        .count = pass->segment_count,
-                        .gradient =
-                            pass->gradients ? pass->gradients : run->gradient, /* of shard 0 */
-                        .scratch = pass->scratch[0]};
+    /* the gradients of shard 0 */
+    struct slice all = pass_whole(pass, pass->gradients ? pass->gradients : run->gradient);
     TRY(run_phase(run, PHASE_BEGIN, 0));
     for (int step = 0; step < pass->step_count; step++) {
         TRY(run_phase(run, PHASE_FORWARD, step));
@@ -246,16 +202,7 @@ static enum status run_together(const struct run *run) {
 static void prepare_step(void *context, int piece, int worker) {
     (void)worker;
     struct pass *pass = context;
-    const struct step *step = &pass->steps[piece];
-    const struct ops *ops = pass->ops;
-    enum status status = STATUS_OK;
-    if (step->kind == STEP_DENSE)
-        status = ops->dense_prepare(&step->convolution);
-    else if (step->kind == STEP_POINTWISE)
-        status = ops->pointwise_prepare(&step->convolution);
-    else if (step->kind == STEP_DEPTHWISE)
-        status = ops->depthwise_prepare(&step->convolution);
-    if (status != STATUS_OK)
+    if (step_prepare(pass->ops, &pass->steps[piece]) != STATUS_OK)
         pass->prepared = false;
 }
 

@@ -34,12 +34,9 @@ static enum status create_parts(struct evaluator *evaluator, const struct networ
     evaluator->memory = ops->memory;
     evaluator->picture_bytes = (size_t)network->height * network->width * network->channels;
     size_t statistics = pass_statistics(evaluator->pass)->size, batch = evaluator->batch;
-    void *pictures = NULL, *labels = NULL;
-    TRY(ops->memory->take_shared(&pictures, batch * evaluator->picture_bytes,
+    TRY(ops->memory->take_shared(&evaluator->pictures, batch * evaluator->picture_bytes,
                                  "a batch of pictures"));
-    evaluator->pictures = pictures;
-    TRY(ops->memory->take_shared(&labels, batch * sizeof(int), "a batch of labels"));
-    evaluator->labels = labels;
+    TRY(ops->memory->take_shared(&evaluator->labels, batch * sizeof(int), "a batch of labels"));
     TRY(allocate(&evaluator->sums, statistics, sizeof(double), "sums of statistics"));
     return allocate(&evaluator->statistics, statistics + READ_SLACK, sizeof(real),
                     "statistics of a batch");

@@ -7,17 +7,15 @@
 enum status decays_of(uint8_t **decays, const struct parameters *parameters,
                       const struct memory *memory) {
     uint8_t *list;
-    void *taken = NULL;
     TRY(allocate(&list, parameters->size, 1, "what decays"));
     for (int i = 0; i < parameters->count; i++) {
         const struct parameter *parameter = &parameters->list[i];
         memset(list + parameter->offset, parameter->role == ROLE_WEIGHT, parameter->count);
     }
-    enum status status = memory->take(&taken, parameters->size, "what decays");
+    enum status status = memory->take(decays, parameters->size, "what decays");
     if (status == STATUS_OK)
-        status = memory->copy(taken, list, parameters->size);
+        status = memory->copy(*decays, list, parameters->size);
     free(list);
-    *decays = taken;
     return status;
 }
 

@@ -74,11 +74,11 @@ enum status state_mirror(struct training_state *mirror, const struct training_st
     vectors_of(mirror, vectors);
     enum status status = STATUS_OK;
     for (int i = 0; i < VECTORS; i++) {
-        void *taken = NULL;
-        if (*vectors[i].values != NULL && status == STATUS_OK)
-            status = memory->take(&taken, (vectors[i].count + READ_SLACK) * sizeof(real),
+        bool wanted = *vectors[i].values != NULL && status == STATUS_OK;
+        *vectors[i].values = NULL;
+        if (wanted)
+            status = memory->take(vectors[i].values, (vectors[i].count + READ_SLACK) * sizeof(real),
                                   "the training state");
-        *vectors[i].values = taken;
     }
     return status;
 }

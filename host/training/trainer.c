@@ -28,10 +28,7 @@ struct trainer {
 
 static enum status take_vector(const struct memory *memory, real **vector, size_t count,
                                const char *what) {
-    void *taken = NULL;
-    enum status status = memory->take(&taken, (count + READ_SLACK) * sizeof(real), what);
-    *vector = taken;
-    return status;
+    return memory->take(vector, (count + READ_SLACK) * sizeof(real), what);
 }
 
 static enum status create_buffers(struct trainer *trainer) {

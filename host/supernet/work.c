@@ -1,11 +1,7 @@
-#include "work.h"
-
-static int width_of(const struct pass *pass, const int *widths, int group) {
-    return pass->width_memory[widths - pass->device_widths + group];
-}
+#include "supernet/work.h"
 
 int kept_channels(const struct pass *pass, const struct tensor *tensor, int group) {
-    return width_of(pass, tensor->kept, group);
+    return *pass_width(pass, tensor->kept, group);
 }
 
 static double pixels(const struct tensor *tensor) {
@@ -19,6 +15,12 @@ double image_elements(const struct pass *pass, const struct tensor *tensor, int 
 double weight_bytes(const struct pass *pass, double weights, bool backward) {
     double read = (double)pass->ops->activation_size;
     return weights * (backward ? read + 2 * sizeof(real) : read);
+}
+
+double convolution_macs(const struct pass *pass, const struct convolution *convolution, int group) {
+    double kernel = convolution->kernel == 1 ? 1 : *pass_width(pass, convolution->kernels, group);
+    double in = convolution->depthwise ? 1 : kept_channels(pass, convolution->input.tensor, group);
+    return image_elements(pass, &convolution->output, group) * in * kernel * kernel;
 }
 
 static struct work convolution_work(const struct pass *pass, const struct convolution *convolution,

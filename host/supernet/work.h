@@ -1,6 +1,6 @@
 /* The least work of an operation: multiplications, and elements that it must read or write. */
-#ifndef TAPER_BENCHMARK_WORK_H
-#define TAPER_BENCHMARK_WORK_H
+#ifndef TAPER_WORK_H
+#define TAPER_WORK_H
 
 #include "supernet/pass_internal.h"
 
@@ -17,6 +17,9 @@ double weight_bytes(const struct pass *pass, double weights, bool backward);
 
 /* Elements of one image of a tensor in a group. */
 double image_elements(const struct pass *pass, const struct tensor *tensor, int group);
+
+/* Multiplications of one image in a group. */
+double convolution_macs(const struct pass *pass, const struct convolution *convolution, int group);
 
 int kept_channels(const struct pass *pass, const struct tensor *tensor, int group);
 

@@ -1,0 +1,64 @@
+/* What a step of the list calls in the table of operations. */
+#include "supernet/pass_internal.h"
+
+enum status step_prepare(const struct ops *ops, const struct step *step) {
+    switch (step->kind) {
+    case STEP_DENSE:
+        return ops->dense_prepare(&step->convolution);
+    case STEP_POINTWISE:
+        return ops->pointwise_prepare(&step->convolution);
+    case STEP_DEPTHWISE:
+        return ops->depthwise_prepare(&step->convolution);
+    case STEP_SQUEEZE_EXCITE:
+    case STEP_COMBINE:
+    case STEP_POOL:
+        return STATUS_OK;
+    }
+    __builtin_unreachable();
+}
+
+enum status step_forward(const struct ops *ops, const struct step *step,
+                         const struct slice *slice) {
+    switch (step->kind) {
+    case STEP_DENSE:
+        return ops->dense_forward(&step->convolution, slice);
+    case STEP_POINTWISE:
+        return ops->pointwise_forward(&step->convolution, slice);
+    case STEP_DEPTHWISE:
+        return ops->depthwise_forward(&step->convolution, slice);
+    case STEP_SQUEEZE_EXCITE:
+        return ops->squeeze_excite_forward(&step->squeeze_excite, slice);
+    case STEP_COMBINE:
+        return ops->combine_forward(&step->combine, slice);
+    case STEP_POOL:
+        return ops->pool_mean_forward(&step->pool, slice);
+    }
+    __builtin_unreachable();
+}
+
+enum status step_backward(const struct ops *ops, const struct step *step,
+                          const struct slice *slice) {
+    switch (step->kind) {
+    case STEP_DENSE:
+        return ops->dense_backward(&step->convolution, slice);
+    case STEP_POINTWISE:
+        return ops->pointwise_backward(&step->convolution, slice);
+    case STEP_DEPTHWISE:
+        return ops->depthwise_backward(&step->convolution, slice);
+    case STEP_SQUEEZE_EXCITE:
+        return ops->squeeze_excite_backward(&step->squeeze_excite, slice);
+    case STEP_COMBINE:
+        return ops->combine_backward(&step->combine, slice);
+    case STEP_POOL:
+        return ops->pool_mean_backward(&step->pool, slice);
+    }
+    __builtin_unreachable();
+}
+
+struct slice pass_whole(const struct pass *pass, real *gradient) {
+    return (struct slice){.segments = pass->segments,
+                          .device_segments = pass->device_segments,
+                          .count = pass->segment_count,
+                          .gradient = gradient,
+                          .scratch = pass->scratch[0]};
+}
