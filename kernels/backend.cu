@@ -19,10 +19,10 @@ enum status cuda_check(cudaError_t error, const char *what) {
 
 /* ------------------------------------------------------------------ memory */
 
-static enum status taken(cudaError_t error, size_t bytes, const char *what) {
+static enum status taken(cudaError_t error, const char *kind, size_t bytes, const char *what) {
     if (error == cudaErrorMemoryAllocation) {
         cudaGetLastError(); /* it is not the next call's */
-        return fail(STATUS_FAILED, "no device memory for %s (%.2f GB); use smaller batches", what,
+        return fail(STATUS_FAILED, "no %s memory for %s (%.2f GB); use smaller batches", kind, what,
                     1e-9 * (double)bytes);
     }
     return cuda_check(error, what);
@@ -44,7 +44,7 @@ static void set_pointer(void *pointer, void *memory) {
 static enum status memory_take(void *pointer, size_t bytes, const char *what) {
     void *memory = NULL;
     set_pointer(pointer, NULL);
-    TRY(taken(cudaMalloc(&memory, bytes > 0 ? bytes : 1), bytes, what));
+    TRY(taken(cudaMalloc(&memory, bytes > 0 ? bytes : 1), "device", bytes, what));
     enum status status = memory_clear(memory, bytes);
     if (status == STATUS_OK)
         set_pointer(pointer, memory);
@@ -56,7 +56,7 @@ static enum status memory_take(void *pointer, size_t bytes, const char *what) {
 static enum status memory_take_shared(void *pointer, size_t bytes, const char *what) {
     void *memory = NULL;
     set_pointer(pointer, NULL);
-    TRY(taken(cudaMallocHost(&memory, bytes > 0 ? bytes : 1), bytes, what));
+    TRY(taken(cudaMallocHost(&memory, bytes > 0 ? bytes : 1), "page-locked", bytes, what));
     memset(memory, 0, bytes);
     set_pointer(pointer, memory);
     return STATUS_OK;
