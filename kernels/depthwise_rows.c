@@ -6,7 +6,7 @@
 static int block_of(int pixels, int most, int even) {
     static const int blocks[] = {16, 14, 8, 7};
     int best = 8;
-    if (pixels <= 4)
+    if (pixels <= 4 || most <= 4)
         return 4;
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++) {
         if (blocks[i] > most || (even && blocks[i] % 2 != 0))
@@ -24,11 +24,11 @@ static int larger(int a, int b) {
 
 void depthwise_plan(struct depthwise_shape *shape) {
     int kernel = shape->kernel, stride = shape->stride, padding = kernel / 2;
-    shape->forward_block = block_of(shape->out_width, 16, 0);
+    shape->forward_block = block_of(shape->out_width, REGISTERS / 2, 0);
     /* At stride 2 a block covers whole pairs of pixels. */
-    shape->gradient_block = block_of(shape->width, 16, stride == 2);
+    shape->gradient_block = block_of(shape->width, REGISTERS / 2, stride == 2);
     /* The block of dz shares the registers with the sums. */
-    shape->weight_block = block_of(shape->out_width, 8, 0);
+    shape->weight_block = block_of(shape->out_width, REGISTERS / 4, 0);
 
     int outputs = larger(round_up(shape->out_width, shape->forward_block),
                          round_up(shape->out_width, shape->weight_block));
@@ -88,16 +88,6 @@ void depthwise_plan(struct depthwise_shape *shape) {
 
 enum { BLOCK_MOST = 16, TAP_ROWS_MOST = 3 };
 
-/* A value that is used several times: GCC would read it from memory at each use, and loads, not
- * multiply-adds, would be the limit. */
-INLINE vec load_once(const real *at) {
-    vec value = vec_load(at);
-#ifdef __x86_64__
-    __asm__("" : "+v"(value));
-#endif
-    return value;
-}
-
 INLINE void load_taps(const int K, vec *weight, const real *taps, int ld) {
     UNROLL
     for (int kx = 0; kx < K; kx++)
@@ -121,7 +111,7 @@ INLINE void forward_block(const int K, const int S, const int N, vec *sum, int c
         const real *row = pairs->row[pair] + (size_t)x * S * ld + c;
         UNROLL
         for (int j = 0; j < (N - 1) * S + K; j++, row += ld) {
-            vec input = load_once(row);
+            vec input = vec_load_once(row);
             UNROLL
             for (int i = 0; i < N; i++) {
                 int kx = j - S * i;
@@ -165,7 +155,7 @@ INLINE void gradient_block(const int K, const int S, const int N, vec *sum, int 
         const real *row = pairs->row[pair] + (size_t)(x / S) * ld + c;
         UNROLL
         for (int j = 0; j < pixels; j++, row += ld) {
-            vec dz = load_once(row);
+            vec dz = vec_load_once(row);
             UNROLL
             for (int i = 0; i < N; i++) {
                 int kx = i + padding - S * (j - left);
@@ -262,18 +252,17 @@ INLINE void weight_taps(const int K, const int S, const int N, const int R, int 
     }
 }
 
-/* As many rows of taps at a time as have room beside a block of dz in 32 registers. */
+/* As many rows of taps at a time as have room beside a block of dz and a pixel. */
 INLINE void weight_image(const int K, const int S, const int N, real *sum,
                          const struct depthwise_shape *shape, const real *input, const real *zeros,
                          const real *dz) {
-    if (K <= 3) {
-        weight_taps(K, S, N, K, 0, sum, shape, input, zeros, dz);
-        return;
-    }
-    weight_taps(K, S, N, 3, 0, sum, shape, input, zeros, dz);
-    weight_taps(K, S, N, 2, 3, sum, shape, input, zeros, dz);
-    if (K == 7)
-        weight_taps(K, S, N, 2, 5, sum, shape, input, zeros, dz);
+    const int room = (REGISTERS - N - 1) / K, most = room < TAP_ROWS_MOST ? room : TAP_ROWS_MOST;
+    const int R = most < K ? most : K;
+    int tap = 0;
+    for (; tap + R <= K; tap += R)
+        weight_taps(K, S, N, R, tap, sum, shape, input, zeros, dz);
+    if (K % R != 0)
+        weight_taps(K, S, N, K % R, tap, sum, shape, input, zeros, dz);
 }
 
 void depthwise_weight_gradient(real *sum, const struct depthwise_shape *shape, const real *input,

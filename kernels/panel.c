@@ -15,39 +15,51 @@ struct norm_rows norm_rows(const struct batch_norm *norm, const struct segment *
                               .grad_one = norm->grad_one + row};
 }
 
+/* What the first passes over a panel read comes from memory: row by row it comes in the order in
+ * which it lies there, and about twice as fast as channel by channel. */
 INLINE void activate_rows(enum activation activation, real *out, int ld_out, const real *z,
-                          int ld_z, int rows, int kept, const struct norm_rows *norm,
+                          int ld_z, int rows, int kept, const real *scale, const real *shift,
                           const real *gate) {
-    for (int c = 0; c < kept; c += LANES) {
-        vec scale = norm->scale ? vec_load(norm->scale + c) : vec_splat(1);
-        vec shift = norm->scale ? vec_load(norm->shift + c) : vec_splat(0);
-        vec factor = gate ? vec_load(gate + c) : vec_splat(1);
-        for (int r = 0; r < rows; r++) {
-            vec y = vec_load(z + (size_t)r * ld_z + c) * scale + shift;
-            vec_store(out + (size_t)r * ld_out + c, activate(activation, y) * factor);
+    for (int r = 0; r < rows; r++, z += ld_z, out += ld_out) {
+        for (int c = 0; c < kept; c += LANES) {
+            vec y = vec_load(z + c);
+            if (scale != NULL)
+                y = y * vec_load(scale + c) + vec_load(shift + c);
+            y = activate(activation, y);
+            vec_store(out + c, gate != NULL ? y * vec_load(gate + c) : y);
         }
     }
 }
 
+INLINE void activate_normed(enum activation activation, real *out, int ld_out, const real *z,
+                            int ld_z, int rows, int kept, const struct norm_rows *norm,
+                            const real *gate) {
+    const real *scale = norm->scale, *shift = norm->shift;
+    if (gate != NULL)
+        activate_rows(activation, out, ld_out, z, ld_z, rows, kept, scale, shift, gate);
+    else if (scale != NULL)
+        activate_rows(activation, out, ld_out, z, ld_z, rows, kept, scale, shift, NULL);
+    else
+        activate_rows(activation, out, ld_out, z, ld_z, rows, kept, NULL, NULL, NULL);
+}
+
 void panel_activate(real *out, int ld_out, const real *z, int ld_z, int rows, int kept,
                     const struct norm_rows *norm, enum activation activation, const real *gate) {
-    FOR_ACTIVATION(activation, activate_rows(A, out, ld_out, z, ld_z, rows, kept, norm, gate))
+    FOR_ACTIVATION(activation, activate_normed(A, out, ld_out, z, ld_z, rows, kept, norm, gate))
 }
 
 void panel_gradient(real *out, int ld_out, const real *dy, int ld_dy, const real *z, int ld_z,
                     int rows, int kept, const struct norm_rows *norm) {
-    for (int c = 0; c < kept; c += LANES) {
-        if (norm->grad_y == NULL) {
-            for (int r = 0; r < rows; r++)
+    if (norm->grad_y == NULL) {
+        for (int r = 0; r < rows; r++)
+            for (int c = 0; c < kept; c += LANES)
                 vec_store(out + (size_t)r * ld_out + c, vec_load(dy + (size_t)r * ld_dy + c));
-            continue;
-        }
-        vec grad_y = vec_load(norm->grad_y + c), grad_z = vec_load(norm->grad_z + c);
-        vec grad_one = vec_load(norm->grad_one + c);
-        for (int r = 0; r < rows; r++) {
-            vec dz = vec_load(dy + (size_t)r * ld_dy + c) * grad_y +
-                     (vec_load(z + (size_t)r * ld_z + c) * grad_z + grad_one);
-            vec_store(out + (size_t)r * ld_out + c, dz);
+        return;
+    }
+    for (int r = 0; r < rows; r++, out += ld_out, dy += ld_dy, z += ld_z) {
+        for (int c = 0; c < kept; c += LANES) {
+            vec dz = vec_load(z + c) * vec_load(norm->grad_z + c) + vec_load(norm->grad_one + c);
+            vec_store(out + c, vec_load(dy + c) * vec_load(norm->grad_y + c) + dz);
         }
     }
 }

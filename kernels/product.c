@@ -41,7 +41,7 @@ INLINE void tile(int rows, int columns, enum product_store store, const struct o
         vec column[TILE_COLUMNS];
         UNROLL
         for (int j = 0; j < columns; j++)
-            column[j] = vec_load(right + j * LANES);
+            column[j] = vec_load_once(right + j * LANES);
         UNROLL
         for (int i = 0; i < rows; i++) {
             vec scalar = vec_splat(left[i / 4][i % 4 * at->row_stride]);

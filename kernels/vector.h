@@ -16,6 +16,13 @@
 
 enum { LANES = VECTOR_BYTES / sizeof(real) };
 
+/* Vectors that the registers hold: what a loop can keep at hand without going to memory. */
+#if defined __AVX512F__ || defined __aarch64__
+enum { REGISTERS = 32 };
+#else
+enum { REGISTERS = 16 };
+#endif
+
 typedef real vec __attribute__((vector_size(VECTOR_BYTES)));
 /* The same at any address. */
 typedef real vec_unaligned
@@ -30,6 +37,15 @@ typedef int32_t vec_mask __attribute__((vector_size(VECTOR_BYTES)));
 
 INLINE vec vec_load(const real *at) {
     return *(const vec_unaligned *)at;
+}
+/* A value that is used several times: GCC would read it from memory at each use, and loads, not
+ * multiply-adds, would be the limit. */
+INLINE vec vec_load_once(const real *at) {
+    vec value = vec_load(at);
+#ifdef __x86_64__
+    __asm__("" : "+v"(value));
+#endif
+    return value;
 }
 INLINE void vec_store(real *at, vec value) {
     *(vec_unaligned *)at = value;
