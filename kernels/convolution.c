@@ -149,18 +149,19 @@ static size_t product_scratch(const struct convolution *convolution) {
            scratch_bytes(2 * (inputs + outputs), sizeof(double));
 }
 
+/* Rings of rows, widened to whole blocks at stride 2; a row of gradients; two sets of weight sums.
+ */
 static size_t depthwise_scratch(const struct convolution *convolution) {
+    enum { BLOCK_MOST = 16 };
     const struct tensor *tensor = convolution->input.tensor;
-    int kernel = convolution->kernel, padding = 2 * (kernel / 2);
     size_t channels = round_up(tensor->channels, CHANNEL_ALIGN);
-    size_t picture = (size_t)(tensor->height + padding + 2) * (tensor->width + padding + 16);
-    return scratch_bytes(channels * (2 * picture + (size_t)PANEL_ROWS * kernel * kernel),
-                         sizeof(real));
+    size_t kernel = convolution->kernel, row = tensor->width + kernel + 2 * BLOCK_MOST;
+    return scratch_bytes(channels * (2 * kernel * row + row + 2 * kernel * kernel), sizeof(real)) +
+           scratch_bytes(2 * channels, sizeof(double));
 }
 
 size_t convolution_scratch(const struct convolution *convolution) {
     enum { ALIGNMENT_AND_SLACK = 1 << 16 };
-    size_t depthwise = depthwise_scratch(convolution);
     return ALIGNMENT_AND_SLACK +
-           (convolution->depthwise ? depthwise : larger(depthwise, product_scratch(convolution)));
+           (convolution->depthwise ? depthwise_scratch(convolution) : product_scratch(convolution));
 }

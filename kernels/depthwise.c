@@ -1,8 +1,8 @@
 /* Depthwise convolution: each channel with its own k x k taps; lanes of vectors are channels.
  *
- * Forward normalises and activates each input row once, into a ring of `kernel` widened rows that
- * stays in the first cache level. Backward works on whole widened images, one at a time, since the
- * weight gradient reads them once per tap row.
+ * Rows are normalised and activated once, into rings of `kernel` widened rows that stay in the
+ * first cache level, however large the image: forward one of the input, backward one more of d loss
+ * / dz.
  */
 #include "convolution.h"
 #include "cpu.h"
@@ -134,43 +134,40 @@ enum status depthwise_forward(const struct convolution *convolution, const struc
 
 /* What backward keeps in scratch for a segment. */
 struct backward {
-    struct widened input, dz; /* of one image: the view's pixels, d loss / d z */
-    const real *zeros;        /* a row of input that does not exist */
+    struct widened input, dz; /* rings: the view's rows, d loss / dz */
     real *row;                /* d loss / d input view, one row */
-    real *weight;             /* [tap][lanes], of the segment */
+    real *image, *weight;     /* [tap][lanes]: sums of this image, of the segment */
+    size_t weights;
 };
 
 static struct backward take_backward(struct scratch *scratch, const struct depthwise_shape *shape) {
     size_t weights = (size_t)shape->kernel * shape->kernel * shape->ld;
-    struct backward taken = {
-        .input = take_widened(scratch, shape->height, shape->input_left, shape->width,
-                              shape->input_pixels, shape->ld),
-        .dz = take_widened(scratch, shape->out_height, shape->output_left, shape->out_width,
-                           shape->output_pixels, shape->ld),
-        .zeros = take_widened(scratch, 1, 0, 0, shape->input_pixels, shape->ld).data,
-        .row = scratch_reals(scratch, (size_t)shape->width * shape->ld),
-        .weight = scratch_reals(scratch, weights)};
+    struct backward taken = {.input = take_widened(scratch, shape->kernel, shape->input_left,
+                                                   shape->width, shape->input_pixels, shape->ld),
+                             .dz = take_widened(scratch, shape->kernel, shape->output_left,
+                                                shape->out_width, shape->output_pixels, shape->ld),
+                             .row = scratch_reals(scratch, (size_t)shape->width * shape->ld),
+                             .image = scratch_reals(scratch, weights),
+                             .weight = scratch_reals(scratch, weights),
+                             .weights = weights};
     memset(taken.weight, 0, weights * sizeof(real));
     return taken;
 }
 
-/* dz of an image; adds its sums to the bias's gradient. */
-static void load_output_gradient(const struct convolution *convolution, const struct slice *slice,
-                                 const struct segment *segment, int image,
-                                 const struct depthwise_shape *shape, const struct widened *into) {
+/* dz of row y of an image; adds its sums to the bias's gradient. */
+static void load_gradient_row(const struct convolution *convolution, const struct slice *slice,
+                              const struct segment *segment, int image, int y,
+                              const struct depthwise_shape *shape, real *into) {
     struct norm_rows norm = norm_rows(convolution->norm, segment);
     int ld_z = tensor_ld(&convolution->output, segment);
     int ld_dy = tensor_ld(convolution->output_gradient, segment);
-    const real *z = tensor_image(&convolution->output, segment, image);
-    const real *dy = tensor_image(convolution->output_gradient, segment, image);
-    for (int y = 0; y < shape->out_height; y++) {
-        size_t pixel = (size_t)y * shape->out_width;
-        real *row = widened_pixels(into, y);
-        panel_gradient(row, shape->ld, dy + pixel * ld_dy, ld_dy, z + pixel * ld_z, ld_z,
-                       shape->out_width, shape->kept, &norm);
-        bias_gradient_panel(convolution, slice, (struct rows){.at = row, .ld = shape->ld},
-                            shape->out_width, shape->kept);
-    }
+    size_t pixel = (size_t)y * shape->out_width;
+    panel_gradient(into, shape->ld,
+                   tensor_image(convolution->output_gradient, segment, image) + pixel * ld_dy,
+                   ld_dy, tensor_image(&convolution->output, segment, image) + pixel * ld_z, ld_z,
+                   shape->out_width, shape->kept, &norm);
+    bias_gradient_panel(convolution, slice, (struct rows){.at = into, .ld = shape->ld},
+                        shape->out_width, shape->kept);
 }
 
 /* The tap rows through which row y of the input reached the output. */
@@ -182,24 +179,52 @@ static struct depthwise_taps pairs_of_input_row(const struct convolution *convol
     for (int ky = padded % shape->stride; ky < shape->kernel && ky <= padded; ky += shape->stride) {
         int row = (padded - ky) / shape->stride;
         if (row < shape->out_height)
-            add_pair(&pairs, convolution, shape, ky, dz->data + row * dz->row);
+            add_pair(&pairs, convolution, shape, ky, dz->data + row % shape->kernel * dz->row);
     }
     return pairs;
 }
 
-static void input_gradient_image(const struct convolution *convolution,
-                                 const struct depthwise_shape *shape, const struct backward *work,
-                                 int image, struct view_gradient *gradient) {
-    for (int y = 0; y < shape->height; y++) {
-        int pixel = (image * shape->height + y) * shape->width;
-        struct target target = view_gradient_target(gradient, pixel, work->row);
-        real *row = target.store == PRODUCT_ADD ? work->row : target.at;
-        struct depthwise_taps pairs = pairs_of_input_row(convolution, shape, &work->dz, y);
-        depthwise_row_input_gradient(row, shape, &pairs);
-        for (int x = 0; x < shape->width; x += PANEL_ROWS)
-            view_gradient_panel(gradient, pixel + x, smaller(shape->width - x, PANEL_ROWS),
-                                row + (size_t)x * shape->ld, shape->ld);
+static void input_gradient_row(const struct convolution *convolution,
+                               const struct depthwise_shape *shape, const struct backward *work,
+                               int image, int y, struct view_gradient *gradient) {
+    int pixel = (image * shape->height + y) * shape->width;
+    struct target target = view_gradient_target(gradient, pixel, work->row);
+    real *row = target.store == PRODUCT_ADD ? work->row : target.at;
+    struct depthwise_taps pairs = pairs_of_input_row(convolution, shape, &work->dz, y);
+    depthwise_row_input_gradient(row, shape, &pairs);
+    for (int x = 0; x < shape->width; x += PANEL_ROWS)
+        view_gradient_panel(gradient, pixel + x, smaller(shape->width - x, PANEL_ROWS),
+                            row + (size_t)x * shape->ld, shape->ld);
+}
+
+/* Row y of the output meets its rows of the input; then the rows of the input whose outputs have
+ * all come get their gradient. gradient: NULL if the input needs none. */
+static void backward_image(const struct convolution *convolution, const struct slice *slice,
+                           const struct segment *segment, const struct depthwise_shape *shape,
+                           const struct backward *work, int image, struct view_gradient *gradient) {
+    int kernel = shape->kernel, padding = kernel / 2, loaded = 0, finished = 0;
+    memset(work->image, 0, work->weights * sizeof(real));
+    for (int y = 0; y < shape->out_height; y++) {
+        int top = y * shape->stride - padding;
+        int first = top < 0 ? 0 : top, end = smaller(top + kernel, shape->height);
+        for (loaded = loaded < first ? first : loaded; loaded < end; loaded++)
+            load_input_row(&convolution->input, segment, image, loaded, shape,
+                           widened_pixels(&work->input, loaded % kernel));
+        real *dz = widened_pixels(&work->dz, y % kernel);
+        load_gradient_row(convolution, slice, segment, image, y, shape, dz);
+        struct depthwise_inputs inputs = {0};
+        for (int row = first; row < end; row++) {
+            inputs.row[inputs.count] = work->input.data + row % kernel * work->input.row;
+            inputs.tap_row[inputs.count++] = row - top;
+        }
+        depthwise_row_weight_gradient(work->image, shape, &inputs, dz);
+        int complete = y + 1 == shape->out_height ? shape->height : top + shape->stride;
+        for (; gradient != NULL && finished < complete; finished++)
+            input_gradient_row(convolution, shape, work, image, finished, gradient);
     }
+    /* Images are added up apart, which keeps the chains of roundings short. */
+    for (size_t i = 0; i < work->weights; i++)
+        work->weight[i] += work->image[i];
 }
 
 /* The segment's sums to the gradient of the full weight. */
@@ -225,14 +250,9 @@ static void backward_segment(const struct convolution *convolution, const struct
     struct view_gradient gradient;
     if (input->gradient)
         view_gradient_begin(&gradient, input, segment, &scratch);
-    for (int image = 0; image < segment->images; image++) {
-        for (int y = 0; y < shape.height; y++)
-            load_input_row(input, segment, image, y, &shape, widened_pixels(&work.input, y));
-        load_output_gradient(convolution, slice, segment, image, &shape, &work.dz);
-        depthwise_weight_gradient(work.weight, &shape, work.input.data, work.zeros, work.dz.data);
-        if (input->gradient)
-            input_gradient_image(convolution, &shape, &work, image, &gradient);
-    }
+    for (int image = 0; image < segment->images; image++)
+        backward_image(convolution, slice, segment, &shape, &work, image,
+                       input->gradient ? &gradient : NULL);
     if (input->gradient)
         view_gradient_end(&gradient);
     add_weight_gradient(convolution, &shape, work.weight, slice->gradient);

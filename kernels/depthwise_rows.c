@@ -188,22 +188,29 @@ void depthwise_row_input_gradient(real *out, const struct depthwise_shape *shape
         FOR_KERNEL(shape->kernel, FOR_EVEN_BLOCK(block, gradient_row(K, 2, N, out, shape, pairs)))
 }
 
-/* Rows [first_tap, first_tap + R) of the taps, over one row of outputs. */
-INLINE void weight_row(const int K, const int S, const int N, const int R,
-                       vec (*sum)[DEPTHWISE_KERNEL_MOST], const struct depthwise_shape *shape,
-                       const real *const *input, const real *dz) {
+/* R rows of taps over one row of outputs; their sums stay in registers along the row. */
+INLINE void weight_taps(const int K, const int S, const int N, const int R, real *sums, int c,
+                        const struct depthwise_shape *shape, const real *const *input,
+                        const int *tap_row, const real *dz) {
     size_t ld = shape->ld;
+    vec sum[TAP_ROWS_MOST][DEPTHWISE_KERNEL_MOST];
+    UNROLL
+    for (int r = 0; r < R; r++) {
+        UNROLL
+        for (int kx = 0; kx < K; kx++)
+            sum[r][kx] = vec_load(sums + (size_t)(tap_row[r] * K + kx) * ld + c);
+    }
     for (int x = 0; x < shape->out_width; x += N) {
         vec gradient[BLOCK_MOST];
         UNROLL
         for (int i = 0; i < N; i++)
-            gradient[i] = vec_load(dz + (size_t)(x + i) * ld);
+            gradient[i] = vec_load_once(dz + (size_t)(x + i) * ld + c);
         UNROLL
         for (int r = 0; r < R; r++) {
-            const real *row = input[r] + (size_t)x * S * ld;
+            const real *row = input[r] + (size_t)x * S * ld + c;
             UNROLL
             for (int j = 0; j < (N - 1) * S + K; j++, row += ld) {
-                vec pixel = vec_load(row);
+                vec pixel = vec_load_once(row);
                 UNROLL
                 for (int i = 0; i < N; i++) {
                     int kx = j - S * i;
@@ -213,65 +220,38 @@ INLINE void weight_row(const int K, const int S, const int N, const int R,
             }
         }
     }
-}
-
-/* The sums of R rows of taps, from first_tap on, stay in registers over the whole image; images are
- * added up apart, which keeps the chains of roundings short. */
-INLINE void weight_taps(const int K, const int S, const int N, const int R, int first_tap,
-                        real *sums, const struct depthwise_shape *shape, const real *input,
-                        const real *zeros, const real *dz) {
-    size_t input_row = (size_t)shape->input_pixels * shape->ld;
-    size_t output_row = (size_t)shape->output_pixels * shape->ld;
-    dz += (size_t)shape->output_left * shape->ld;
-    for (int c = 0; c < shape->kept; c += LANES) {
-        real *into = sums + (size_t)first_tap * K * shape->ld + c;
-        vec sum[TAP_ROWS_MOST][DEPTHWISE_KERNEL_MOST];
+    UNROLL
+    for (int r = 0; r < R; r++) {
         UNROLL
-        for (int r = 0; r < R; r++) {
-            UNROLL
-            for (int kx = 0; kx < K; kx++)
-                sum[r][kx] = vec_splat(0);
-        }
-        for (int y = 0; y < shape->out_height; y++) {
-            const real *rows[TAP_ROWS_MOST];
-            UNROLL
-            for (int r = 0; r < R; r++) {
-                int at = y * S + first_tap + r - K / 2;
-                rows[r] = (at >= 0 && at < shape->height ? input + at * input_row : zeros) + c;
-            }
-            weight_row(K, S, N, R, sum, shape, rows, dz + y * output_row + c);
-        }
-        UNROLL
-        for (int r = 0; r < R; r++) {
-            UNROLL
-            for (int kx = 0; kx < K; kx++) {
-                real *at = into + (size_t)(r * K + kx) * shape->ld;
-                vec_store(at, vec_load(at) + sum[r][kx]);
-            }
-        }
+        for (int kx = 0; kx < K; kx++)
+            vec_store(sums + (size_t)(tap_row[r] * K + kx) * ld + c, sum[r][kx]);
     }
 }
 
 /* As many rows of taps at a time as have room beside a block of dz and a pixel. */
-INLINE void weight_image(const int K, const int S, const int N, real *sum,
-                         const struct depthwise_shape *shape, const real *input, const real *zeros,
-                         const real *dz) {
+INLINE void weight_row(const int K, const int S, const int N, real *sums,
+                       const struct depthwise_shape *shape, const struct depthwise_inputs *inputs,
+                       const real *dz) {
     const int room = (REGISTERS - N - 1) / K, most = room < TAP_ROWS_MOST ? room : TAP_ROWS_MOST;
     const int R = most < K ? most : K;
-    int tap = 0;
-    for (; tap + R <= K; tap += R)
-        weight_taps(K, S, N, R, tap, sum, shape, input, zeros, dz);
-    if (K % R != 0)
-        weight_taps(K, S, N, K % R, tap, sum, shape, input, zeros, dz);
+    for (int c = 0; c < shape->kept; c += LANES) {
+        int first = 0;
+        for (; first + R <= inputs->count; first += R)
+            weight_taps(K, S, N, R, sums, c, shape, inputs->row + first, inputs->tap_row + first,
+                        dz);
+        for (; first < inputs->count; first++)
+            weight_taps(K, S, N, 1, sums, c, shape, inputs->row + first, inputs->tap_row + first,
+                        dz);
+    }
 }
 
-void depthwise_weight_gradient(real *sum, const struct depthwise_shape *shape, const real *input,
-                               const real *zeros, const real *dz) {
+void depthwise_row_weight_gradient(real *sums, const struct depthwise_shape *shape,
+                                   const struct depthwise_inputs *inputs, const real *dz) {
     int block = shape->weight_block;
     if (shape->stride == 1)
         FOR_KERNEL(shape->kernel,
-                   FOR_SMALL_BLOCK(block, weight_image(K, 1, N, sum, shape, input, zeros, dz)))
+                   FOR_SMALL_BLOCK(block, weight_row(K, 1, N, sums, shape, inputs, dz)))
     else
         FOR_KERNEL(shape->kernel,
-                   FOR_SMALL_BLOCK(block, weight_image(K, 2, N, sum, shape, input, zeros, dz)))
+                   FOR_SMALL_BLOCK(block, weight_row(K, 2, N, sums, shape, inputs, dz)))
 }

@@ -41,10 +41,16 @@ void depthwise_row_forward(real *out, int ld_out, const struct depthwise_shape *
 void depthwise_row_input_gradient(real *out, const struct depthwise_shape *shape,
                                   const struct depthwise_taps *pairs);
 
-/* sum[ky][kx] += sum over outputs of input[stride y + ky - padding][stride x + kx] dz[y][x], for
- * one image. input and dz are widened rows without gaps; rows outside the image are `zeros`, a row.
- */
-void depthwise_weight_gradient(real *sum, const struct depthwise_shape *shape, const real *input,
-                               const real *zeros, const real *dz);
+/* The rows of input that an output row was made of, each with the row ky of the kept taps. */
+struct depthwise_inputs {
+    int count;
+    const real *row[DEPTHWISE_KERNEL_MOST]; /* start of the widened row */
+    int tap_row[DEPTHWISE_KERNEL_MOST];
+};
+
+/* sums[ky][kx] += sum over x of row ky[stride x + kx] dz[x], for one row of outputs; dz: its first
+ * pixel, with zeros behind its last. */
+void depthwise_row_weight_gradient(real *sums, const struct depthwise_shape *shape,
+                                   const struct depthwise_inputs *inputs, const real *dz);
 
 #endif
