@@ -76,9 +76,9 @@ static enum status measure(struct probe_pass *probe, bool largest, bool backward
     for (int round = 0; round <= ROUNDS; round++) { /* the first one warms up */
         int groups = largest ? 1 : probe->groups;
         for (int g = 0; g < groups; g++) {
-            probe->subs[g] = largest ? subnetwork_largest(&config->network)
-                                     : sampler_draw(&sampler, &config->network,
-                                                    (uint64_t)(round * groups + g), 1);
+            probe->subs[g] =
+                largest ? subnetwork_largest(&config->network)
+                        : sampler_draw(&sampler, &config->network, (uint64_t)round * groups + g, 1);
             probe->list[g] = (struct batch_group){&probe->subs[g], probe->images / groups};
         }
         TRY(pass_set_groups(probe->pass, probe->list, groups));

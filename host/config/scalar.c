@@ -56,9 +56,10 @@ enum status read_number(const struct node *node, const char *name, double least,
 enum status read_text(const struct node *node, const char *name, char *text, size_t size) {
     if (node->kind != NODE_SCALAR)
         return node_fail(node, "%s must be a text, not %s", name, shown(node));
-    if (strlen(node->text) >= size)
+    size_t length = strlen(node->text);
+    if (length >= size)
         return node_fail(node, "%s is longer than %zu bytes", name, size - 1);
-    strcpy(text, node->text);
+    memcpy(text, node->text, length + 1);
     return STATUS_OK;
 }
 

@@ -18,7 +18,7 @@ struct metric_config {
 };
 
 /* The network must outlive the metric. */
-enum status metric_create(struct metric **metric, const struct metric_config *config,
+enum status metric_create(struct metric **created, const struct metric_config *config,
                           const struct network *network);
 void metric_release(struct metric *metric); /* NULL is fine */
 const char *metric_name(const struct metric *metric);

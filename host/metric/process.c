@@ -11,8 +11,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 double process_now(void) {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);

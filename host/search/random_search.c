@@ -51,7 +51,8 @@ static struct subnetwork draw(const struct network *network, struct random_seque
         const struct layer *layer = &network->layers[i];
         if (layer->present >= 0 && network->choices[layer->present].count > 1)
             sub.option[layer->present] =
-                random_below(random, (uint32_t)network->choices[layer->width].count + 1) == 0;
+                (short)(random_below(random, (uint32_t)network->choices[layer->width].count + 1) ==
+                        0);
     }
     return subnetwork_canonical(network, sub);
 }

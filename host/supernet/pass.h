@@ -26,7 +26,7 @@ struct pass_options {
 };
 
 /* network must outlive the pass. */
-enum status pass_create(struct pass **pass, const struct network *network, const struct ops *ops,
+enum status pass_create(struct pass **created, const struct network *network, const struct ops *ops,
                         struct pool *pool, const struct pass_options *options);
 void pass_release(struct pass *pass);
 

@@ -108,7 +108,7 @@ static enum status shard_loss(const struct run *run, const struct placed_shard *
                         .smoothing = batch->smoothing,
                         .teacher_weight = batch->teacher ? batch->teacher_weight : 0,
                         .temperature = batch->temperature,
-                        .scale = (real)1 / pass->images,
+                        .scale = (real)1 / (real)pass->images,
                         .losses = pass->device_losses,
                         .correct = pass->device_hits,
                         .rows = pass->logit_rows};

@@ -44,7 +44,7 @@ static json_t *entry_of(const struct named_tensor *tensor, size_t offset) {
         json_array_append_new(shape, json_integer(tensor->shape[d]));
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[tensor->type].name, "shape", shape,
                      "data_offsets", (json_int_t)offset,
-                     (json_int_t)(offset + tensor_bytes(tensor)));
+                     (json_int_t)offset + (json_int_t)tensor_bytes(tensor));
 }
 
 static enum status add(const char *path, json_t *object, const char *key, json_t *value) {
