@@ -29,7 +29,11 @@ struct pictures {
     int count, height, width, channels, classes;
     uint8_t *pixels; /* [count][height][width][channels] */
     uint8_t *labels; /* [count], < classes */
+    char labels_file[600]; /* for sentences about labels */
 };
+
+/* The first picture whose label is not below `classes`, or -1. */
+int pictures_beyond(const struct pictures *pictures, int classes);
 
 enum data_part { DATA_TRAIN, DATA_TEST };
 

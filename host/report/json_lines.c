@@ -1,5 +1,6 @@
 #include "report/json_lines.h"
 #include "support/file.h"
+#include "support/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -91,6 +92,8 @@ static enum status read_lines(const char *path, const char *text, size_t size, j
         size_t length = whole_lines(text + start, end - start, 1);
         json_error_t error;
         json_t *object = json_loadb(text + start, length, JSON_REJECT_DUPLICATES, &error);
+        if (object == NULL && json_lacked_memory(&error))
+            return fail(STATUS_FAILED, "no memory for the lines of %s", path);
         if (object == NULL)
             return fail(STATUS_USAGE, "%s:%zu: not a JSON object: %s", path,
                         json_array_size(array) + 1, error.text);
