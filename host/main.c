@@ -1,7 +1,6 @@
 /* taper: finds the command, and is the only place that prints errors and ends the process. */
 #include "commands/commands.h"
 
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -52,8 +51,8 @@ int main(int argc, char **argv) {
     }
     signal(SIGXFSZ, SIG_IGN); /* a file over a limit is a failed write, with a sentence */
     enum status status = dispatch(argc, argv);
-    if (status == STATUS_OK && fflush(stdout) != 0)
-        status = fail(STATUS_FAILED, "cannot write to the standard output: %s", strerror(errno));
+    if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        status = fail(STATUS_FAILED, "cannot write to the standard output");
     if (status != STATUS_OK)
         fprintf(stderr, "%s: %s\n", status == STATUS_INTERRUPTED ? "interrupted" : "error",
                 failure());

@@ -285,8 +285,8 @@ static void no_changed_byte_passes_unnoticed(void **state) {
     assert_true(refused >= (int)packed.size - 10); /* gzip's header has 10 bytes */
 }
 
-/* 10 MB of equal pixels in 10 kB, and no lie in it: the labels do not agree, and this is seen before
- * memory is taken for it. */
+/* 10 MB of equal pixels in 10 kB, and no lie in it: the labels do not agree, and this is seen
+ * before memory is taken for it. */
 static void a_bomb_takes_no_memory(void **state) {
     (void)state;
     enum { MEGABYTES = 10 };

@@ -27,8 +27,8 @@ struct data_config {
 /* Pictures uint8 NHWC. */
 struct pictures {
     int count, height, width, channels, classes;
-    uint8_t *pixels; /* [count][height][width][channels] */
-    uint8_t *labels; /* [count], < classes */
+    uint8_t *pixels;       /* [count][height][width][channels] */
+    uint8_t *labels;       /* [count], < classes */
     char labels_file[600]; /* for sentences about labels */
 };
 

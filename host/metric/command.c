@@ -34,7 +34,8 @@ static enum status command_create(struct metric *metric) {
     int error = process_start(&command->process, metric->config.command);
     if (error) {
         free(command);
-        return fail(STATUS_FAILED, COMMAND_SAYS "cannot be started: %s", COMMAND_OF(&metric->config), strerror(error));
+        return fail(STATUS_FAILED, COMMAND_SAYS "cannot be started: %s",
+                    COMMAND_OF(&metric->config), strerror(error));
     }
     metric->state = command;
     return STATUS_OK;
@@ -55,8 +56,8 @@ static enum status broken(struct metric *metric, enum process_result result) {
         return fail(STATUS_FAILED, COMMAND_SAYS "answered question %lld with a line over %d bytes",
                     COMMAND_OF(&metric->config), id, MAX_LINE);
     default:
-        return fail(STATUS_FAILED, COMMAND_SAYS "ended before it answered question %lld (%s)", COMMAND_OF(&metric->config),
-                    id, process_ending(&command->process, how));
+        return fail(STATUS_FAILED, COMMAND_SAYS "ended before it answered question %lld (%s)",
+                    COMMAND_OF(&metric->config), id, process_ending(&command->process, how));
     }
 }
 
@@ -80,8 +81,8 @@ static enum status exchange(struct metric *metric, const struct subnetwork *sub,
     struct command *command = metric->state;
     if (process_has_more(&command->process))
         return fail(STATUS_FAILED,
-                    COMMAND_SAYS "wrote something that was not asked for after question %lld", COMMAND_OF(&metric->config),
-                    (long long)command->questions);
+                    COMMAND_SAYS "wrote something that was not asked for after question %lld",
+                    COMMAND_OF(&metric->config), (long long)command->questions);
     double until = process_now() + metric->config.deadline;
     TRY(ask(metric, sub, until));
     char *line;
@@ -95,7 +96,8 @@ static enum status command_value(struct metric *metric, const struct subnetwork 
                                  double *value) {
     struct command *command = metric->state;
     if (command->process.id == 0)
-        return fail(STATUS_FAILED, COMMAND_SAYS "was stopped after an earlier error", COMMAND_OF(&metric->config));
+        return fail(STATUS_FAILED, COMMAND_SAYS "was stopped after an earlier error",
+                    COMMAND_OF(&metric->config));
     enum status status = exchange(metric, sub, value);
     if (status != STATUS_OK)
         process_stop(&command->process, 0);

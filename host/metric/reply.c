@@ -29,10 +29,10 @@ static enum status understand(const struct metric_config *config, const json_t *
                               const char *line, long long asked, double *value) {
     const json_t *id = json_object_get(answer, "id");
     if (!json_is_object(answer))
-        return fail(
-            STATUS_FAILED,
-            COMMAND_SAYS "answered question %lld with something else than a JSON object: %.200s",
-            COMMAND_OF(config), asked, line);
+        return fail(STATUS_FAILED,
+                    COMMAND_SAYS
+                    "answered question %lld with something else than a JSON object: %.200s",
+                    COMMAND_OF(config), asked, line);
     if (!json_is_integer(id))
         return fail(STATUS_FAILED, COMMAND_SAYS "answered question %lld without its id: %.200s",
                     COMMAND_OF(config), asked, line);

@@ -204,9 +204,8 @@ static enum status write_result(struct run *run, struct found *found) {
     char accuracy[32];
     TRY(test_accuracy(run, found, weights, statistics, &evaluation));
     snprintf(accuracy, sizeof accuracy, "%.6f", evaluation.accuracy);
-    const struct metadata metadata[] = {{"format", format},
-                                        {"config_hash", found->hash_text},
-                                        {"test_accuracy", accuracy}};
+    const struct metadata metadata[] = {
+        {"format", format}, {"config_hash", found->hash_text}, {"test_accuracy", accuracy}};
     TRY(weights_write(found->result, &found->parameters, weights, &found->statistics, statistics,
                       metadata, 3));
     checkpoint_remove(found->state_path);

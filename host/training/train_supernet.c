@@ -103,8 +103,7 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
     parameters_initialise(parameters, run->config.seed, state->weights);
     state_begin(state);
     TRY(train(&task, state));
-    const struct metadata metadata[] = {{"format", format},
-                                        {"config_hash", hash_text}};
+    const struct metadata metadata[] = {{"format", format}, {"config_hash", hash_text}};
     TRY(weights_write(run_path(run, "supernet.safetensors", path), parameters, state_result(state),
                       NULL, NULL, metadata, 2));
     checkpoint_remove(state_path);
