@@ -2,6 +2,7 @@
 #include "support/json.h"
 
 #include <math.h>
+#include <string.h>
 
 /* The number in an answer whose id is right. */
 static enum status number_of(const struct metric_config *config, const json_t *answer,
@@ -46,8 +47,8 @@ static enum status understand(const struct metric_config *config, const json_t *
 enum status reply_value(const struct metric_config *config, const char *line, long long asked,
                         double *value) {
     json_error_t error;
-    json_t *answer = json_loads(line, JSON_REJECT_DUPLICATES, &error);
-    if (answer == NULL && json_lacked_memory(&error))
+    json_t *answer = json_read(line, strlen(line), &error);
+    if (answer == NULL && json_lacked_memory())
         return fail(STATUS_FAILED, "no memory for the answers of metric \"%s\"", config->name);
     enum status status = understand(config, answer, line, asked, value);
     json_decref(answer);

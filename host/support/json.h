@@ -1,14 +1,14 @@
-/* What jansson's own header leaves to guess. */
+/* Reading JSON when memory may be short. */
 #ifndef TAPER_JSON_H
 #define TAPER_JSON_H
 
 #include <jansson.h>
 #include <stdbool.h>
 
-/* Did a text fail to load for want of memory? Not every such path of jansson sets its code; the
- * sentence is empty then, as it never is for a text at fault. */
-static inline bool json_lacked_memory(const json_error_t *error) {
-    return json_error_code(error) == json_error_out_of_memory || error->text[0] == '\0';
-}
+/* json_loadb() without duplicate keys. When it gets no memory, jansson may also drop a letter of a
+ * right text and go on; here every such case returns NULL, and json_lacked_memory() is true until
+ * the next call of this thread. */
+json_t *json_read(const char *text, size_t size, json_error_t *error);
+bool json_lacked_memory(void);
 
 #endif

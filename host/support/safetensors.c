@@ -242,9 +242,8 @@ static enum status read_contents(struct safetensors *file, struct contents *cont
                     "longer than %d",
                     path, (unsigned long long)length, size, MOST_HEADER);
     json_error_t error;
-    contents->header =
-        json_loadb(contents->file + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
-    if (contents->header == NULL && json_lacked_memory(&error))
+    contents->header = json_read(contents->file + 8, (size_t)length, &error);
+    if (contents->header == NULL && json_lacked_memory())
         return fail(STATUS_FAILED, "no memory for the header of %s", path);
     if (!json_is_object(contents->header))
         return fail(STATUS_USAGE, "%s: the header is not a JSON object%s%s", path,
