@@ -106,6 +106,19 @@ if [ "$(id -u)" != 0 ]; then
     in_folder 1 "Permission denied" "$folder/closed/run"
 fi
 
+# --- Data sets that do not fit.
+in_folder 2 "the network reads pictures of 32x28" "$folder/shape" --set network.input.height=32
+in_folder 2 "$folder/none/train-images-idx3-ubyte.gz does not exist" "$folder/shape" \
+    --set "data.folder=$folder/none"
+cp -a "$folder/data" "$folder/cut-data"
+truncate -s -100 "$folder/cut-data/train-labels-idx1-ubyte.gz"
+in_folder 2 "$folder/cut-data/train-labels-idx1-ubyte.gz is truncated" "$folder/shape" \
+    --set "data.folder=$folder/cut-data"
+in_folder 2 "$folder/data/train-labels-idx1-ubyte.gz: image 0 has label 9, but network.classes is 8" \
+    "$folder/shape" --set network.classes=8 --set network.layers.5.width=8
+in_folder 2 "cannot be made of" "$folder/shape" --set data.train_images=0 \
+    --set supernet.batch_images=16384
+
 # --- A finished run, damaged: refused, and nothing of it changes.
 # shellcheck disable=SC2086
 "$taper" run "$config" $settings --out "$folder/run" >"$folder/output.txt" 2>"$folder/error.txt" ||
@@ -136,6 +149,29 @@ damaged supernet.safetensors ": a header of 9223372036854775807 bytes" no_header
 damaged supernet.safetensors " has the format \"taper super-network 2\"" other_version
 damaged found.safetensors ": " cut_end
 damaged found.safetensors " has the format \"taper network 2\"" other_version
+
+# --- A full disk: what is there stays, and the run goes on once there is room.
+full_disk() { # BLOCKS OF 512 BYTES THAT A FILE MAY HAVE
+    rm -rf "$folder/run"
+    code=0
+    # shellcheck disable=SC2086
+    (ulimit -f "$1" && exec "$taper" run "$config" $settings --out "$folder/run") \
+        >"$folder/output.txt" 2>"$folder/error.txt" || code=$?
+    [ $code -eq 1 ] || fail "exit code $code, not 1, with files of $1 blocks at most"
+    [ "$(wc -l <"$folder/error.txt")" -eq 1 ] || fail "not one sentence with $1 blocks"
+    grep -q "^error: cannot write .*: File too large" "$folder/error.txt" || fail "no File too large"
+    # shellcheck disable=SC2086
+    "$taper" run "$config" $settings --out "$folder/run" >"$folder/output.txt" 2>"$folder/error.txt" ||
+        fail "the run does not go on after a full disk"
+    same_run "$folder/whole" "$folder/run" || fail "the bits differ after a full disk"
+    cases=$((cases + 1))
+}
+for blocks in 1 8 16; do full_disk $blocks; done
+if [ -e /dev/full ]; then
+    code=0
+    "$taper" help config >/dev/full 2>"$folder/error.txt" || code=$?
+    [ $code -eq 1 ] || fail "exit code $code, not 1, of a full standard output"
+fi
 
 rm -rf "$folder/run" && cp -a "$folder/whole" "$folder/run"
 echo 'epochs: 3' >>"$folder/run/config.yaml"
