@@ -137,7 +137,7 @@ damaged() { # FILE WORDS COMMAND...: COMMAND changes the file
 cut_end() { truncate -s -"${2:-1}" "$1"; }
 cut_line() { sed -i '$d' "$1"; }
 other_score() { sed -i '2s/"score": 0\.\(.\)/"score": 0.9\1/' "$1"; }
-other_version() { LC_ALL=C sed -i 's/"format":"\(taper [a-z-]*\) 1"/"format":"\1 2"/' "$1"; }
+other_version() { LC_ALL=C sed -i 's/"format":"\(taper [a-z-]*\) [0-9]"/"format":"\1 9"/' "$1"; }
 no_header() { printf '\377\377\377\377\377\377\377\177' | dd of="$1" conv=notrunc status=none; }
 changed=" is missing, damaged or changed"
 damaged search.jsonl "$changed" cut_end
@@ -146,9 +146,9 @@ damaged search.jsonl "$changed" other_score
 damaged search.jsonl "$changed" rm
 damaged supernet.safetensors ": " cut_end
 damaged supernet.safetensors ": a header of 9223372036854775807 bytes" no_header
-damaged supernet.safetensors " has the format \"taper super-network 2\"" other_version
+damaged supernet.safetensors " has the format \"taper super-network 9\"" other_version
 damaged found.safetensors ": " cut_end
-damaged found.safetensors " has the format \"taper network 2\"" other_version
+damaged found.safetensors " has the format \"taper network 9\"" other_version
 
 # --- A full disk: what is there stays, and the run goes on once there is room.
 full_disk() { # BLOCKS OF 512 BYTES THAT A FILE MAY HAVE
