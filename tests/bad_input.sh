@@ -125,13 +125,15 @@ in_folder 2 "cannot be made of" "$folder/shape" --set data.train_images=0 \
     fail "the good run failed"
 cp -a "$folder/run" "$folder/whole"
 
+damaged_code=2
 damaged() { # FILE WORDS COMMAND...: COMMAND changes the file
     file=$1 words=$2
     shift 2
     rm -rf "$folder/run" && cp -a "$folder/whole" "$folder/run"
     "$@" "$folder/run/$file"
     rm -rf "$folder/as-damaged" && cp -a "$folder/run" "$folder/as-damaged"
-    in_folder 2 "$folder/run/$file$words" "$folder/run"
+    in_folder $damaged_code "$folder/run/$file$words" "$folder/run"
+    find "$folder/run" -name search.scores.jsonl -empty -delete # of a search that was taken up
     same_run "$folder/as-damaged" "$folder/run" || fail "a damaged $file changed the folder"
 }
 cut_end() { truncate -s -"${2:-1}" "$1"; }
@@ -148,7 +150,44 @@ damaged supernet.safetensors ": " cut_end
 damaged supernet.safetensors ": a header of 9223372036854775807 bytes" no_header
 damaged supernet.safetensors " has the format \"taper super-network 9\"" other_version
 damaged found.safetensors ": " cut_end
+torn_line() { sed -i '2s/.$//' "$1" && rm "$folder/run/found.yaml"; }
+damaged search.jsonl ":2: not a JSON object" torn_line
+other_sample() { sed -i '2s/"iteration": 1/"iteration": 2/' "$1" && rm "$folder/run/found.yaml"; }
+damaged_code=1
+damaged search.jsonl ": search: sample 1 of iteration 2 is told where" other_sample
+damaged_code=2
 damaged found.safetensors " has the format \"taper network 9\"" other_version
+
+# --- A metric's command that dies in the middle of the search: the super-network and what was scored
+# stay, and the same command, well again, goes on to the result of one that never died.
+cat >"$folder/measure.py" <<'END'
+import json, os, sys
+folder = os.path.dirname(sys.argv[0])
+for line in sys.stdin:
+    question = json.loads(line)
+    left = os.path.join(folder, "answers-left")
+    if os.path.exists(left):
+        number = int(open(left).read()) - 1
+        if number < 0:
+            sys.exit(7)
+        open(left, "w").write(str(number))
+    print(json.dumps({"id": question["id"], "value": sum(question["subnetwork"].values())}), flush=True)
+END
+measured="search.budgets=[{metric: phone, share: 0.92, command: 'exec python3 $folder/measure.py'}]"
+# shellcheck disable=SC2086
+measure() { # OUT
+    "$taper" run "$config" $settings --set "$measured" --out "$1" >"$folder/output.txt" 2>"$folder/error.txt"
+}
+measure "$folder/measured" || fail "the run with a measuring command failed"
+for answers in 7 9 12; do
+    rm -rf "$folder/run"
+    echo $answers >"$folder/answers-left"
+    in_folder 1 "(exit status 7)" "$folder/run" --set "$measured"
+    [ -e "$folder/run/supernet.safetensors" ] || fail "the command died before the search"
+    rm "$folder/answers-left"
+    measure "$folder/run" || fail "the search does not go on with a command that is well again"
+    same_run "$folder/measured" "$folder/run" || fail "the bits differ after a command that died"
+done
 
 # --- A full disk: what is there stays, and the run goes on once there is room.
 full_disk() { # BLOCKS OF 512 BYTES THAT A FILE MAY HAVE

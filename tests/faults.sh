@@ -31,9 +31,9 @@ for kind in memory write sync; do
         fail "the counted run failed"
     calls=$(cat "$folder/count")
     [ "$calls" -ge 5 ] || fail "only $calls calls of kind $kind: are they counted?"
-    sample=0 survived=0
-    while [ $sample -lt "$samples" ]; do
-        at=$((1 + (calls - 1) * sample / (samples - 1)))
+    sample=0 survived=0 count=$((calls < samples ? calls : samples))
+    while [ $sample -lt $count ]; do
+        at=$((1 + (calls - 1) * sample / (count - 1)))
         rm -rf "$folder/run"
         code=0
         run "$folder/run" env "LD_PRELOAD=$faults" FAULT=$kind FAULT_AT=$at || code=$?
@@ -52,6 +52,6 @@ for kind in memory write sync; do
         same_run "$folder/whole" "$folder/run" || fail "the bits differ after $where"
         sample=$((sample + 1))
     done
-    [ $((2 * survived)) -le "$samples" ] || fail "$survived of $samples $kind faults had no effect"
-    echo "faults.sh: $kind: $samples of $calls calls failed, $survived without effect; the same bits"
+    [ $((2 * survived)) -le $count ] || fail "$survived of $count $kind faults had no effect"
+    echo "faults.sh: $kind: $count of $calls calls failed, $survived without effect; the same bits"
 done

@@ -76,7 +76,9 @@ static enum status go_on(struct run *run, const struct search_space *space,
                          const struct sample *samples, int count) {
     struct sample best;
     int used;
-    TRY(strategy_replay(strategy, space, samples, count, &used));
+    enum status status = strategy_replay(strategy, space, samples, count, &used);
+    if (status != STATUS_OK)
+        return fail_in(status, "%s/search.jsonl", run->folder);
     TRY(sample_file_keep(file, used));
     if (used > 0)
         TRY(log_say(run->log, "search: going on after %d samples", used));
