@@ -1,6 +1,7 @@
 /* taper: finds the command, and is the only place that prints errors and ends the process. */
 #include "commands/commands.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -48,7 +49,10 @@ int main(int argc, char **argv) {
         puts("taper " TAPER_VERSION);
         return STATUS_OK;
     }
+    signal(SIGXFSZ, SIG_IGN); /* a file over a limit is a failed write, with a sentence */
     enum status status = dispatch(argc, argv);
+    if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout)))
+        status = fail(STATUS_FAILED, "cannot write to the standard output");
     if (status != STATUS_OK)
         fprintf(stderr, "%s: %s\n", status == STATUS_INTERRUPTED ? "interrupted" : "error",
                 failure());

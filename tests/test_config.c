@@ -303,6 +303,30 @@ static void sizes_are_limited(void **state) {
     assert_failure(config_read(&config, path, NULL, 0), path, "a list of at most 128 layers");
 }
 
+/* Refused at the depth or at the first byte that is none of YAML's, not after all of the text. */
+static void depth_and_garbage_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        const char *pattern, *sentence;
+    } cases[] = {{"[", "nested deeper than 32 levels"},
+                 {"{a: ", "nested deeper than 32 levels"},
+                 {"- ", "nested deeper than 32 levels"},
+                 {"? ", "a key must be a word"},
+                 {"\x80\xff", "this is not YAML"},
+                 {"\"", "this is not YAML"},
+                 {"%", "this is not YAML"},
+                 {"&a ", "anchors are not supported"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct config config;
+        FILE *file = fopen(path, "w");
+        fputs(cases[i].pattern[0] == '-' || cases[i].pattern[0] == '?' ? "" : "seed: ", file);
+        for (int times = 0; times < 100000; times++)
+            fputs(cases[i].pattern, file);
+        fclose(file);
+        assert_failure(config_read(&config, path, NULL, 0), path, cases[i].sentence);
+    }
+}
+
 static void bad_budgets_are_named(void **state) {
     (void)state;
     static const char *const cases[][2] = {
@@ -364,10 +388,11 @@ static void settings_override_the_file(void **state) {
         {"supernet.batch_images=10", "subnets_per_batch 8 does not divide"},
         {"data.mean=[0.1, 0.2]", "data.mean has 2 numbers, but the pictures have 1 channels"},
         {"network.classes=11", "must have width 11, the number of classes"},
+        {"data.train_images=63", "supernet.batch_images 64 is more than data.train_images 63"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_failure(config_read(&config, path, &bad[i][0], 1),
-                       i == 8 || i == 10 ? path : "--set ", bad[i][1]);
+                       i == 8 || i >= 10 ? path : "--set ", bad[i][1]);
 }
 
 /* Written and read again, everything is the same: the text, and every step's hash. */
@@ -501,6 +526,7 @@ int main(void) {
         cmocka_unit_test(bad_files_name_their_line),
         cmocka_unit_test(missing_files_and_keys_are_named),
         cmocka_unit_test(sizes_are_limited),
+        cmocka_unit_test(depth_and_garbage_are_refused),
         cmocka_unit_test(bad_budgets_are_named),
         cmocka_unit_test(settings_override_the_file),
         cmocka_unit_test(writing_and_reading_agree),

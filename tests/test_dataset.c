@@ -163,7 +163,8 @@ static void configuration_is_obeyed(void **state) {
     assert_int_equal(pictures.classes, 12);
     pictures_release(&pictures);
     config.classes = CLASSES - 1;
-    assert_refused(&config, DATA_TRAIN, config.folder, "has label 6, but data.classes is 6");
+    assert_refused(&config, DATA_TRAIN, file_names[LABELS],
+                   "image 2 has label 6, but data.classes is 6");
     config.classes = 0;
     assert_refused(&config, DATA_TEST, "t10k-images-idx3-ubyte.gz", "does not exist");
     for (int file = IMAGES; file <= LABELS; file++) {
@@ -224,7 +225,9 @@ static const struct damage damages[] = {
     {"its header announces 416 bytes, its end 415", IMAGES, {{CUT_TO, -1, 0}}, {{0}}},
     {"its header announces 268435476 bytes", LABELS, {{SET, 4, 16}, {SET, 7, 12}}, {{0}}},
     /* the end of the gzip data lies as well */
-    {"incorrect length check", LABELS, {{SET, 7, COUNT + 1}}, {{SET, -4, 8 + COUNT + 1}}},
+    {"incorrect length check", IMAGES, {{SET, 11, HEIGHT + 1}}, {{SET, -4, 240}}}, /* 496 bytes */
+    {"has 21 labels", LABELS, {{SET, 7, COUNT + 1}}, {{SET, -4, 8 + COUNT + 1}}},
+    {"announces 1311136 bytes", IMAGES, {{SET, 5, 1}}, {{SET, -2, 0x14}}},
     {"has more bytes than its header announces", LABELS, {{APPEND, 0, 1}}, {{SET, -4, 8 + COUNT}}},
     {"has 19 labels", LABELS, {{CUT_TO, -1, 0}, {SET, 7, COUNT - 1}}, {{0}}},
 };
@@ -280,6 +283,25 @@ static void no_changed_byte_passes_unnoticed(void **state) {
         failure_clear();
     }
     assert_true(refused >= (int)packed.size - 10); /* gzip's header has 10 bytes */
+}
+
+/* 10 MB of equal pixels in 10 kB, and no lie in it: the labels do not agree, and this is seen
+ * before memory is taken for it. */
+static void a_bomb_takes_no_memory(void **state) {
+    (void)state;
+    enum { MEGABYTES = 10 };
+    static uint8_t megabyte[1 << 20];
+    struct data_config config = config_of_folder();
+    const uint8_t header[16] = {0, 0, 8, 3, 0, MEGABYTES, 0, 0, 0, 0, 0, 4, 0, 0, 0, 4};
+    write_good_files();
+    gzFile file = gzopen(test_path(file_names[IMAGES]), "wb9");
+    assert_int_equal(gzwrite(file, header, sizeof header), sizeof header);
+    for (int i = 0; i < MEGABYTES; i++)
+        assert_int_equal(gzwrite(file, megabyte, sizeof megabyte), sizeof megabyte);
+    assert_int_equal(gzclose(file), Z_OK);
+    allocate_fail_at(3); /* two are the files as they are */
+    assert_refused(&config, DATA_TRAIN, file_names[IMAGES], "has 655360 images");
+    allocate_fail_at(0);
 }
 
 static void missing_memory_has_a_sentence(void **state) {
@@ -428,6 +450,7 @@ int main(void) {
         cmocka_unit_test(configuration_is_obeyed),
         cmocka_unit_test(every_damage_has_its_sentence),
         cmocka_unit_test(no_changed_byte_passes_unnoticed),
+        cmocka_unit_test(a_bomb_takes_no_memory),
         cmocka_unit_test(missing_memory_has_a_sentence),
         cmocka_unit_test_setup(split_is_balanced_and_disjoint, make_labels),
         cmocka_unit_test_setup(split_depends_on_the_seed_alone, make_labels),

@@ -82,8 +82,8 @@ enum status options_parse(struct options *options, enum options_kind kind, const
         .options = known[kind], .parser = parse, .args_doc = "CONFIG|FOLDER", .doc = summary};
     *options = (struct options){.point = -1};
     argp_err_exit_status = STATUS_USAGE;
-    if (argp_parse(&argp, argc, argv, 0, NULL, options) != 0)
-        return fail(STATUS_USAGE, "the arguments cannot be read");
+    if (argp_parse(&argp, argc, argv, 0, NULL, options) != 0) /* all else ends the process */
+        return fail(STATUS_FAILED, "no memory to read the arguments");
     return STATUS_OK;
 }
 

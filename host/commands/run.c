@@ -5,7 +5,6 @@
 #include "training/train_supernet.h"
 
 static enum status all_steps(struct run *run, const struct options *options) {
-    TRY(search_check(run));
     TRY(train_supernet(run));
     TRY(run_search(run));
     return steps_train(run, options);
@@ -15,7 +14,7 @@ static enum status execute(int argc, char **argv) {
     struct options options;
     struct run run;
     TRY(options_parse(&options, OPTIONS_SUPERNET, command_run.summary, argc, argv));
-    TRY(steps_begin(&run, &options));
+    TRY(steps_begin(&run, &options, true));
     enum status status = all_steps(&run, &options);
     run_close(&run);
     return status;

@@ -7,10 +7,8 @@ static enum status execute(int argc, char **argv) {
     struct options options;
     struct run run;
     TRY(options_parse(&options, OPTIONS_SUPERNET, command_search.summary, argc, argv));
-    TRY(steps_begin(&run, &options));
-    enum status status = search_check(&run);
-    if (status == STATUS_OK)
-        status = run_search(&run);
+    TRY(steps_begin(&run, &options, true));
+    enum status status = run_search(&run);
     run_close(&run);
     return status;
 }

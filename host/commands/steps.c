@@ -1,6 +1,7 @@
 #include "commands/steps.h"
 #include "report/format.h"
 #include "search/found.h"
+#include "search/run_search.h"
 #include "support/interrupt.h"
 #include "training/train_found.h"
 #include "training/train_supernet.h"
@@ -19,17 +20,35 @@ static enum status prepare(struct run *run, const struct options *options) {
                      "threads", pool_threads(run->pool));
 }
 
-enum status steps_open(struct run *run, const struct options *options) {
+static enum status begin(struct run *run, const struct options *options) {
     struct config config;
     TRY(options_read_config(options, &config));
-    TRY(run_open(run, &config));
-    interrupt_catch();
+    run_begin(run, &config);
     return STATUS_OK;
 }
 
-enum status steps_begin(struct run *run, const struct options *options) {
-    TRY(steps_open(run, options));
-    enum status status = prepare(run, options);
+enum status steps_open(struct run *run, const struct options *options) {
+    TRY(begin(run, options));
+    enum status status = run_open(run);
+    if (status == STATUS_OK)
+        interrupt_catch();
+    else
+        run_close(run);
+    return status;
+}
+
+enum status steps_begin(struct run *run, const struct options *options, bool searches) {
+    char warning[SEARCH_WARNING] = "";
+    enum status status;
+    TRY(begin(run, options));
+    if (searches)
+        TRY_CLEANUP(search_check(run, warning));
+    TRY_CLEANUP(run_open(run));
+    interrupt_catch();
+    if (warning[0] != '\0')
+        TRY_CLEANUP(log_say(run->log, "warning: %s", warning));
+    TRY_CLEANUP(prepare(run, options));
+done:
     if (status != STATUS_OK)
         run_close(run);
     return status;

@@ -10,8 +10,9 @@
 enum status steps_open(struct run *run, const struct options *options);
 
 /* The same for commands that make results: takes over a --supernet and writes config.yaml. A folder
- * whose super-network is of other keys is left as it is, with an error. */
-enum status steps_begin(struct run *run, const struct options *options);
+ * whose super-network is of other keys is left as it is, with an error. For a command that
+ * searches, budgets that cannot be met end it before anything is written. */
+enum status steps_begin(struct run *run, const struct options *options, bool searches);
 
 /* "found", or "found-N" for a point of the trade-off curve. */
 const char *steps_name(const struct options *options, char name[32]);

@@ -7,7 +7,7 @@ static enum status execute(int argc, char **argv) {
     struct options options;
     struct run run;
     TRY(options_parse(&options, OPTIONS_PLAIN, command_supernet.summary, argc, argv));
-    TRY(steps_begin(&run, &options));
+    TRY(steps_begin(&run, &options, false));
     enum status status = train_supernet(&run);
     run_close(&run);
     return status;

@@ -6,7 +6,7 @@ static enum status execute(int argc, char **argv) {
     struct options options;
     struct run run;
     TRY(options_parse(&options, OPTIONS_POINT, command_train.summary, argc, argv));
-    TRY(steps_begin(&run, &options));
+    TRY(steps_begin(&run, &options, false));
     enum status status = steps_train(&run, &options);
     run_close(&run);
     return status;

@@ -3,13 +3,10 @@
 
 #include <string.h>
 
-static const char *const budget_keys[] = {"metric", "share", "value", "command", "deadline"};
-enum { BUDGET_KEYS = sizeof budget_keys / sizeof budget_keys[0] };
-
 static enum status read_budget(const struct node *node, struct search_config *search) {
     if (node->kind != NODE_MAP)
         return node_fail(node, "a budget is a map: {metric: macs, share: 0.5}");
-    TRY(check_known(node, budget_keys, BUDGET_KEYS));
+    TRY(check_map_keys(node, budget_keys, budget_key_count));
     const struct node *metric = node_find(node, "metric"), *share = node_find(node, "share"),
                       *value = node_find(node, "value"), *command = node_find(node, "command"),
                       *deadline = node_find(node, "deadline");

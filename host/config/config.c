@@ -115,6 +115,16 @@ static enum status check_schedule(const struct training_config *training, const 
     return STATUS_OK;
 }
 
+/* data.train_images 0 takes what there is: that is seen when the pictures are loaded. */
+static enum status check_batch(const struct config *config, const struct node *root) {
+    int images = config->data.train_images, batch = config->supernet.training.batch_images;
+    if (images > 0 && batch > images)
+        return node_fail(place_of(root, "supernet.batch_images"),
+                         "supernet.batch_images %d is more than data.train_images %d", batch,
+                         images);
+    return STATUS_OK;
+}
+
 /* What must agree between keys. */
 static enum status check_config(const struct config *config, const struct node *root) {
     if (config->data.classes != 0 && config->data.classes != config->network.classes)
@@ -127,6 +137,7 @@ static enum status check_config(const struct config *config, const struct node *
                          config->search.holdout_images, config->data.holdout_images);
     TRY(check_schedule(&config->supernet.training, root, "supernet"));
     TRY(check_schedule(&config->train.training, root, "train"));
+    TRY(check_batch(config, root));
     return check_groups(config, root);
 }
 

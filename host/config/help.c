@@ -14,34 +14,37 @@ static const char network_help[] =
     "       width: [16, 8], activation: relu6, may_be_absent: yes}\n"
     "    - {name: pool, type: pool}\n"
     "    - {name: classifier, type: linear, width: 10}\n"
-    "  expand, kernel, width  a number (fixed); falling options [48, 32, 16]; a range\n"
-    "                         {from: 48, to: 16, step: 8}; or {same_as: LAYER}: that layer's "
-    "choice\n"
-    "                         of the same dimension. A block without expand has no expansion "
-    "layer\n"
-    "  type                   convolution, block (expand, depthwise, project), pool, linear\n"
-    "  stride                 1 or 2, default 1\n"
-    "  activation             none, relu, relu6, hard_swish, hard_sigmoid; in a block: after\n"
-    "                         expansion and depthwise\n"
-    "  norm                   yes, no (then a bias), default yes: of a convolution\n"
-    "  residual               yes, no: add the block's input; default: where stride is 1 and the\n"
-    "                         widths agree\n"
-    "  squeeze_excite         yes, no, default no: of a block\n"
-    "  bypass                 T: input channels below it replace dropped filters; default: the "
-    "width\n"
-    "                         of blocks with stride 1, else 0\n"
-    "  bypass_kind            crop, or pool (of 2x2 pixels) at stride 2; default: as the stride\n"
-    "                         asks, and given pool, bypass defaults to the width\n"
-    "  may_be_absent          yes, no, default no: the search may drop the whole block\n"
-    "  present                yes, no: fixed (a found network has it)\n"
-    "  input                  name of the layer before, default\n";
+    "  expand, kernel and width are a number (fixed), falling options [48, 32, 16], a range\n"
+    "  {from: 48, to: 16, step: 8}, or {same_as: LAYER}: that layer's choice of the same "
+    "dimension.\n"
+    "  Keys of a layer:\n";
 
 static const char budgets_help[] =
-    "  budgets                list; each {metric: macs, share: 0.5} of the initial network,\n"
-    "                         {metric: parameters, value: 20000}, or a command's metric\n"
-    "                         {metric: phone, command: \"./measure.sh\", value: 12.5, deadline: "
-    "60}\n"
-    "                         (deadline: seconds for one answer, default 60)\n";
+    "  budgets                list: what the found network may cost, must be given:\n"
+    "                         [{metric: macs, share: 0.5}, {metric: phone, value: 12.5,\n"
+    "                         command: \"./measure.sh\"}]; keys of a budget:\n";
+
+/* "convolution, block" */
+static void print_kinds(int layers) {
+    const char *between = "";
+    for (int kind = 0; layer_words[kind] != NULL; kind++) {
+        if (!(layers & 1 << kind))
+            continue;
+        printf("%s%s", between, layer_words[kind]);
+        between = ", ";
+    }
+}
+
+static void print_map_keys(const struct map_key *map_keys, int count) {
+    for (int i = 0; i < count; i++) {
+        printf("    %-20s %s", map_keys[i].name, map_keys[i].help);
+        if (map_keys[i].layers != 0) {
+            printf("\n    %-20s of: ", "");
+            print_kinds(map_keys[i].layers);
+        }
+        putchar('\n');
+    }
+}
 
 static void print_type(const struct key *key) {
     switch (key->type) {
@@ -82,6 +85,16 @@ static void print_key(const struct key *key, const char *name) {
     putchar('\n');
 }
 
+static void print_network(void) {
+    printf("\n%s", network_help);
+    print_map_keys(layer_keys, layer_key_count);
+}
+
+static void print_budgets(void) {
+    fputs(budgets_help, stdout);
+    print_map_keys(budget_keys, budget_key_count);
+}
+
 enum status config_help(void) {
     const char *section = "";
     size_t length = 0;
@@ -94,9 +107,9 @@ enum status config_help(void) {
         section = key->path;
         length = now;
         if (key->type == KEY_NETWORK)
-            printf("\n%s", network_help);
+            print_network();
         else if (key->type == KEY_BUDGETS)
-            printf("%s", budgets_help);
+            print_budgets();
         else
             print_key(key, dot != NULL ? dot + 1 : key->path);
     }

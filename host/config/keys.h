@@ -60,6 +60,17 @@ const char *nearest(const char *word, const char *const *candidates, int count);
 /* For a map whose keys are none of a table of keys: a sentence with the nearest valid one. */
 enum status check_known(const struct node *map, const char *const *names, int count);
 
+/* A key of a layer or of a budget (map_keys.c). */
+struct map_key {
+    const char *name;
+    int layers; /* of a layer: which kinds have it, 1 << enum layer_kind each */
+    const char *help;
+};
+enum { MAX_MAP_KEYS = 32 };
+extern const struct map_key layer_keys[], budget_keys[];
+extern const int layer_key_count, budget_key_count;
+enum status check_map_keys(const struct node *map, const struct map_key *known, int count);
+
 /* network_yaml.c, network_write.c, budgets.c */
 enum status network_from_node(struct network *network, const struct node *section);
 void network_to_yaml(const struct network *network, FILE *file);

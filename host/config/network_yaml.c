@@ -17,38 +17,11 @@ const char *const activation_words[] = {[ACTIVATION_NONE] = "none",
                                         NULL};
 const char *const bypass_words[] = {[BYPASS_CROP] = "crop", [BYPASS_POOL] = "pool", NULL};
 
-enum {
-    ON_CONVOLUTION = 1 << LAYER_CONVOLUTION,
-    ON_BLOCK = 1 << LAYER_BLOCK,
-    ON_POOL = 1 << LAYER_POOL,
-    ON_LINEAR = 1 << LAYER_LINEAR,
-    ON_ALL = ON_CONVOLUTION | ON_BLOCK | ON_POOL | ON_LINEAR
-};
-static const char *const layer_keys[] = {
-    "name",   "type",        "input",         "expand",   "kernel",
-    "width",  "stride",      "norm",          "residual", "squeeze_excite",
-    "bypass", "bypass_kind", "may_be_absent", "present",  "activation"};
-enum { LAYER_KEYS = sizeof layer_keys / sizeof layer_keys[0] };
-static const int key_layers[LAYER_KEYS] = {ON_ALL,
-                                           ON_ALL,
-                                           ON_ALL,
-                                           ON_BLOCK,
-                                           ON_CONVOLUTION | ON_BLOCK,
-                                           ON_CONVOLUTION | ON_BLOCK | ON_LINEAR,
-                                           ON_CONVOLUTION | ON_BLOCK,
-                                           ON_CONVOLUTION,
-                                           ON_BLOCK,
-                                           ON_BLOCK,
-                                           ON_CONVOLUTION | ON_BLOCK,
-                                           ON_CONVOLUTION | ON_BLOCK,
-                                           ON_BLOCK,
-                                           ON_BLOCK,
-                                           ON_CONVOLUTION | ON_BLOCK | ON_LINEAR};
-
 static enum status check_keys(const struct node *node, const struct layer *layer) {
     for (const struct node *entry = node->first; entry != NULL; entry = entry->next)
-        for (int i = 0; i < LAYER_KEYS; i++)
-            if (strcmp(entry->key, layer_keys[i]) == 0 && !(key_layers[i] & 1 << layer->kind))
+        for (int i = 0; i < layer_key_count; i++)
+            if (strcmp(entry->key, layer_keys[i].name) == 0 &&
+                !(layer_keys[i].layers & 1 << layer->kind))
                 return node_fail(entry, "layer '%s': a %s has no %s", layer->name,
                                  layer_words[layer->kind], entry->key);
     return STATUS_OK;
@@ -253,7 +226,7 @@ static enum status read_layer(struct network *network, const struct node *node) 
     int kind = 0;
     if (node->kind != NODE_MAP)
         return node_fail(node, "a layer is a map: {name: stem, type: convolution, ...}");
-    TRY(check_known(node, layer_keys, LAYER_KEYS));
+    TRY(check_map_keys(node, layer_keys, layer_key_count));
     if (name == NULL || type == NULL)
         return node_fail(node, "a layer needs a name and a type");
     TRY(read_text(name, "the name of a layer", layer.name, sizeof layer.name));

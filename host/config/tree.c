@@ -61,8 +61,9 @@ static enum status next_event(struct reader *reader) {
     yaml_event_delete(&reader->event);
     if (!yaml_parser_parse(&reader->parser, &reader->event)) {
         struct node node = here(reader, reader->parser.problem_mark.line);
-        const char *problem = reader->parser.problem;
-        return node_fail(&node, "this is not YAML: %s", problem ? problem : "no memory");
+        if (reader->parser.error == YAML_MEMORY_ERROR)
+            return fail(STATUS_FAILED, "no memory to read %s", reader->source);
+        return node_fail(&node, "this is not YAML: %s", reader->parser.problem);
     }
     struct node node = here(reader, reader->event.start_mark.line);
     const yaml_event_t *event = &reader->event;

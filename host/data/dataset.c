@@ -11,19 +11,20 @@ static const struct {
                         enum data_part part);
 } sources[] = {{"idx", idx_load}};
 
-static enum status check_labels(struct pictures *pictures, const struct data_config *config,
-                                enum data_part part) {
-    int largest = 0, image_of_largest = 0;
-    for (int image = 0; image < pictures->count; image++) {
-        if (pictures->labels[image] > largest) {
-            largest = pictures->labels[image];
-            image_of_largest = image;
-        }
-    }
-    if (config->classes > 0 && largest >= config->classes)
-        return fail(STATUS_USAGE, "%s image %d in %s has label %d, but data.classes is %d",
-                    part == DATA_TRAIN ? "training" : "test", image_of_largest, config->folder,
-                    largest, config->classes);
+int pictures_beyond(const struct pictures *pictures, int classes) {
+    for (int image = 0; image < pictures->count; image++)
+        if (pictures->labels[image] >= classes)
+            return image;
+    return -1;
+}
+
+static enum status check_labels(struct pictures *pictures, const struct data_config *config) {
+    int largest = 0, beyond = config->classes > 0 ? pictures_beyond(pictures, config->classes) : -1;
+    if (beyond >= 0)
+        return fail(STATUS_USAGE, "%s: image %d has label %d, but data.classes is %d",
+                    pictures->labels_file, beyond, pictures->labels[beyond], config->classes);
+    for (int image = 0; image < pictures->count; image++)
+        largest = pictures->labels[image] > largest ? pictures->labels[image] : largest;
     pictures->classes = config->classes > 0 ? config->classes : largest + 1;
     return STATUS_OK;
 }
@@ -38,7 +39,7 @@ static enum status load(struct pictures *pictures, const struct data_config *con
         return fail(STATUS_USAGE, "data.source \"%s\" is unknown; there is \"idx\"",
                     config->source);
     TRY(sources[source].load(pictures, config, part));
-    TRY(check_labels(pictures, config, part));
+    TRY(check_labels(pictures, config));
     if (part == DATA_TEST && config->test_images > pictures->count)
         return fail(STATUS_USAGE, "data.test_images is %d, but %s has only %d test images",
                     config->test_images, config->folder, pictures->count);

@@ -27,9 +27,13 @@ struct data_config {
 /* Pictures uint8 NHWC. */
 struct pictures {
     int count, height, width, channels, classes;
-    uint8_t *pixels; /* [count][height][width][channels] */
-    uint8_t *labels; /* [count], < classes */
+    uint8_t *pixels;       /* [count][height][width][channels] */
+    uint8_t *labels;       /* [count], < classes */
+    char labels_file[600]; /* for sentences about labels */
 };
+
+/* The first picture whose label is not below `classes`, or -1. */
+int pictures_beyond(const struct pictures *pictures, int classes);
 
 enum data_part { DATA_TRAIN, DATA_TEST };
 

@@ -9,10 +9,14 @@
 /* What one call of zlib can count, and more than any data set of this kind has. */
 #define MOST_BYTES ((size_t)INT32_MAX)
 
-enum { MOST_SIDE = 4096, MOST_RANK = 3, TRAILER = 8 };
+/* One byte of deflated data holds at most 1032 inflated ones. */
+enum { MOST_SIDE = 4096, MOST_RANK = 3, MOST_RATIO = 1032, TRAILER = 8 };
 
-/* An IDX file in memory. */
+/* An IDX file on its way into memory. */
 struct idx {
+    char path[sizeof((struct pictures *)0)->labels_file];
+    char *file; /* as it is on disk */
+    z_stream stream;
     uint32_t sizes[MOST_RANK];
     size_t bytes; /* their product */
     uint8_t *data;
@@ -56,87 +60,96 @@ static enum status check_end(z_stream *stream, const char *path) {
     return STATUS_OK;
 }
 
-static enum status read_header(z_stream *stream, const char *path, int rank, struct idx *idx) {
+static enum status read_header(struct idx *idx, int rank) {
     uint8_t header[4 + 4 * MOST_RANK];
-    TRY(inflate_exactly(stream, path, header, 4 + 4 * (size_t)rank));
+    TRY(inflate_exactly(&idx->stream, idx->path, header, 4 + 4 * (size_t)rank));
     uint32_t magic = big_endian(header), expected = 0x800 + (uint32_t)rank; /* unsigned bytes */
     if (magic != expected)
         return fail(STATUS_USAGE, "%s starts with %08x; an IDX file of this kind starts with %08x",
-                    path, magic, expected);
+                    idx->path, magic, expected);
     idx->bytes = 1;
     for (int i = 0; i < rank; i++) {
         idx->sizes[i] = big_endian(header + 4 + 4 * i);
         if (idx->sizes[i] == 0 || (i > 0 && idx->sizes[i] > MOST_SIDE))
-            return fail(STATUS_USAGE, "%s announces a size of %u", path, idx->sizes[i]);
+            return fail(STATUS_USAGE, "%s announces a size of %u", idx->path, idx->sizes[i]);
         if (idx->sizes[i] > MOST_BYTES / idx->bytes)
-            return fail(STATUS_USAGE, "%s announces more than %zu bytes", path, MOST_BYTES);
+            return fail(STATUS_USAGE, "%s announces more than %zu bytes", idx->path, MOST_BYTES);
         idx->bytes *= idx->sizes[i];
     }
     return STATUS_OK;
 }
 
-/* `inflated`: the length that the end of the gzip data states. Compared before memory is taken for
- * what a damaged header announces. */
-static enum status read_idx(z_stream *stream, const char *path, int rank, uint32_t inflated,
-                            struct idx *idx) {
-    TRY(read_header(stream, path, rank, idx));
+/* `inflated`: the length that the end of the gzip data states. */
+static enum status check_header(const struct idx *idx, int rank, size_t packed, uint32_t inflated) {
     size_t announced = 4 + 4 * (size_t)rank + idx->bytes;
     if (announced != inflated)
         return fail(STATUS_USAGE,
                     "%s is truncated, damaged or has bytes behind its end: its header announces "
                     "%zu bytes, its end %u; fetch it again",
-                    path, announced, inflated);
-    TRY(allocate(&idx->data, idx->bytes, 1, path));
-    TRY(inflate_exactly(stream, path, idx->data, idx->bytes));
-    return check_end(stream, path);
+                    idx->path, announced, inflated);
+    if (announced / MOST_RATIO > packed)
+        return fail(STATUS_USAGE,
+                    "%s announces %zu bytes, but its %zu bytes of gzip data cannot hold so many",
+                    idx->path, announced, packed);
+    return STATUS_OK;
 }
 
-static enum status open_idx(const char *path, int rank, struct idx *idx) {
-    char *file;
+/* Reads the header, and checks what can be checked before memory is taken for what it announces. */
+static enum status idx_open(struct idx *idx, int rank) {
     size_t size;
-    if (!file_exists(path))
+    if (!file_exists(idx->path))
         return fail(STATUS_USAGE,
                     "%s does not exist; data.folder must hold it (Fashion-MNIST: Debian's package "
                     "dataset-fashion-mnist)",
-                    path);
-    TRY(file_read(path, MOST_BYTES, &file, &size));
-    const uint8_t *bytes = (const uint8_t *)file;
-    z_stream stream = {.next_in = (uint8_t *)file, .avail_in = (uInt)size};
-    enum status status;
+                    idx->path);
+    TRY(file_read(idx->path, MOST_BYTES, &idx->file, &size));
+    const uint8_t *bytes = (const uint8_t *)idx->file;
     if (size < TRAILER || bytes[0] != 0x1f || bytes[1] != 0x8b)
-        status = fail(STATUS_USAGE, "%s is not a gzip file", path);
-    else if (inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) /* 16: gzip, nothing else */
-        status = fail(STATUS_FAILED, "no memory to inflate %s", path);
-    else
-        status = read_idx(&stream, path, rank, little_endian(bytes + size - 4), idx);
-    inflateEnd(&stream);
-    free(file);
-    return status;
+        return fail(STATUS_USAGE, "%s is not a gzip file", idx->path);
+    idx->stream = (z_stream){.next_in = (uint8_t *)idx->file, .avail_in = (uInt)size};
+    if (inflateInit2(&idx->stream, 16 + MAX_WBITS) != Z_OK) /* 16: gzip, nothing else */
+        return fail(STATUS_FAILED, "no memory to inflate %s", idx->path);
+    TRY(read_header(idx, rank));
+    return check_header(idx, rank, size, little_endian(bytes + size - 4));
 }
 
-static enum status load_files(struct idx *images, struct idx *labels,
-                              const struct data_config *config, enum data_part part) {
-    const char *name = part == DATA_TRAIN ? "train" : "t10k";
-    char images_path[sizeof config->folder + 64], labels_path[sizeof config->folder + 64];
-    snprintf(images_path, sizeof images_path, "%s/%s-images-idx3-ubyte.gz", config->folder, name);
-    snprintf(labels_path, sizeof labels_path, "%s/%s-labels-idx1-ubyte.gz", config->folder, name);
-    TRY(open_idx(images_path, 3, images));
-    TRY(open_idx(labels_path, 1, labels));
+static enum status idx_read(struct idx *idx) {
+    TRY(allocate(&idx->data, idx->bytes, 1, idx->path));
+    TRY(inflate_exactly(&idx->stream, idx->path, idx->data, idx->bytes));
+    return check_end(&idx->stream, idx->path);
+}
+
+static void idx_close(struct idx *idx) {
+    inflateEnd(&idx->stream);
+    free(idx->file);
+}
+
+/* A file that inflates to gigabytes is refused here, unless the other one has as many entries. */
+static enum status read_both(struct idx *images, struct idx *labels) {
+    TRY(idx_open(images, 3));
+    TRY(idx_open(labels, 1));
     if (images->sizes[0] != labels->sizes[0])
-        return fail(STATUS_USAGE, "%s has %u images, but %s has %u labels", images_path,
-                    images->sizes[0], labels_path, labels->sizes[0]);
-    return STATUS_OK;
+        return fail(STATUS_USAGE, "%s has %u images, but %s has %u labels", images->path,
+                    images->sizes[0], labels->path, labels->sizes[0]);
+    TRY(idx_read(images));
+    return idx_read(labels);
 }
 
 enum status idx_load(struct pictures *pictures, const struct data_config *config,
                      enum data_part part) {
+    const char *name = part == DATA_TRAIN ? "train" : "t10k";
     struct idx images = {0}, labels = {0};
-    enum status status = load_files(&images, &labels, config, part);
+    snprintf(images.path, sizeof images.path, "%s/%s-images-idx3-ubyte.gz", config->folder, name);
+    snprintf(labels.path, sizeof labels.path, "%s/%s-labels-idx1-ubyte.gz", config->folder, name);
+    enum status status = read_both(&images, &labels);
     *pictures = (struct pictures){.count = (int)images.sizes[0],
                                   .height = (int)images.sizes[1],
                                   .width = (int)images.sizes[2],
                                   .channels = 1,
                                   .pixels = images.data,
                                   .labels = labels.data};
+    snprintf(pictures->labels_file, sizeof pictures->labels_file, "%s", labels.path);
+    idx_close(&images);
+    idx_close(&labels);
     return status;
 }

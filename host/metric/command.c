@@ -6,10 +6,10 @@
  */
 #include "metric/metric_type.h"
 #include "metric/process.h"
+#include "metric/reply.h"
 #include "network/subnetwork_json.h"
 #include "support/memory.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -17,10 +17,6 @@ struct command {
     struct process process;
     json_int_t questions;
 };
-
-/* The metric and the command in front of a sentence about what came. */
-#define SAYS "metric \"%s\": command `%s` "
-#define WHO(metric) (metric)->config.name, (metric)->config.command
 
 static void command_release(struct metric *metric) {
     const double grace = 0.5; /* to leave its device in order */
@@ -38,7 +34,8 @@ static enum status command_create(struct metric *metric) {
     int error = process_start(&command->process, metric->config.command);
     if (error) {
         free(command);
-        return fail(STATUS_FAILED, SAYS "cannot be started: %s", WHO(metric), strerror(error));
+        return fail(STATUS_FAILED, COMMAND_SAYS "cannot be started: %s",
+                    COMMAND_OF(&metric->config), strerror(error));
     }
     metric->state = command;
     return STATUS_OK;
@@ -52,15 +49,15 @@ static enum status broken(struct metric *metric, enum process_result result) {
     case PROCESS_LATE:
         return fail(
             STATUS_FAILED,
-            SAYS
+            COMMAND_SAYS
             "did not answer question %lld within its deadline of %g s (does it flush its output?)",
-            WHO(metric), id, metric->config.deadline);
+            COMMAND_OF(&metric->config), id, metric->config.deadline);
     case PROCESS_LONG_LINE:
-        return fail(STATUS_FAILED, SAYS "answered question %lld with a line over %d bytes",
-                    WHO(metric), id, MAX_LINE);
+        return fail(STATUS_FAILED, COMMAND_SAYS "answered question %lld with a line over %d bytes",
+                    COMMAND_OF(&metric->config), id, MAX_LINE);
     default:
-        return fail(STATUS_FAILED, SAYS "ended before it answered question %lld (%s)", WHO(metric),
-                    id, process_ending(&command->process, how));
+        return fail(STATUS_FAILED, COMMAND_SAYS "ended before it answered question %lld (%s)",
+                    COMMAND_OF(&metric->config), id, process_ending(&command->process, how));
     }
 }
 
@@ -80,67 +77,27 @@ static enum status ask(struct metric *metric, const struct subnetwork *sub, doub
     return result == PROCESS_OK ? STATUS_OK : broken(metric, result);
 }
 
-/* The number in an answer whose id is right. */
-static enum status answered(struct metric *metric, const json_t *answer, const char *line,
-                            double *value) {
-    long long id = ((struct command *)metric->state)->questions;
-    const json_t *error = json_object_get(answer, "error");
-    if (error)
-        return fail(STATUS_FAILED, SAYS "answered question %lld with the error: %.300s",
-                    WHO(metric), id,
-                    json_is_string(error) ? json_string_value(error) : "(no string)");
-    const json_t *number = json_object_get(answer, "value");
-    if (!json_is_number(number))
-        return fail(STATUS_FAILED,
-                    SAYS "answered question %lld without a number as its value: %.200s",
-                    WHO(metric), id, line);
-    double told = json_number_value(number);
-    if (!isfinite(told) || told < 0)
-        return fail(STATUS_FAILED, SAYS "answered question %lld with %g; a metric is at least 0",
-                    WHO(metric), id, told);
-    *value = told;
-    return STATUS_OK;
-}
-
-static enum status understand(struct metric *metric, const char *line, double *value) {
-    json_int_t asked = ((struct command *)metric->state)->questions;
-    json_t *answer = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
-    const json_t *id = json_object_get(answer, "id");
-    enum status status;
-    if (!json_is_object(answer))
-        status = fail(STATUS_FAILED,
-                      SAYS "answered question %lld with something else than a JSON object: %.200s",
-                      WHO(metric), (long long)asked, line);
-    else if (!json_is_integer(id))
-        status = fail(STATUS_FAILED, SAYS "answered question %lld without its id: %.200s",
-                      WHO(metric), (long long)asked, line);
-    else if (json_integer_value(id) != asked)
-        status = fail(STATUS_FAILED, SAYS "was asked question %lld and answered question %lld",
-                      WHO(metric), (long long)asked, (long long)json_integer_value(id));
-    else
-        status = answered(metric, answer, line, value);
-    json_decref(answer);
-    return status;
-}
-
 static enum status exchange(struct metric *metric, const struct subnetwork *sub, double *value) {
     struct command *command = metric->state;
     if (process_has_more(&command->process))
         return fail(STATUS_FAILED,
-                    SAYS "wrote something that was not asked for after question %lld", WHO(metric),
-                    (long long)command->questions);
+                    COMMAND_SAYS "wrote something that was not asked for after question %lld",
+                    COMMAND_OF(&metric->config), (long long)command->questions);
     double until = process_now() + metric->config.deadline;
     TRY(ask(metric, sub, until));
     char *line;
     enum process_result result = process_read_line(&command->process, &line, until);
-    return result == PROCESS_OK ? understand(metric, line, value) : broken(metric, result);
+    return result == PROCESS_OK
+               ? reply_value(&metric->config, line, (long long)command->questions, value)
+               : broken(metric, result);
 }
 
 static enum status command_value(struct metric *metric, const struct subnetwork *sub,
                                  double *value) {
     struct command *command = metric->state;
     if (command->process.id == 0)
-        return fail(STATUS_FAILED, SAYS "was stopped after an earlier error", WHO(metric));
+        return fail(STATUS_FAILED, COMMAND_SAYS "was stopped after an earlier error",
+                    COMMAND_OF(&metric->config));
     enum status status = exchange(metric, sub, value);
     if (status != STATUS_OK)
         process_stop(&command->process, 0);

@@ -1,5 +1,6 @@
 #include "report/json_lines.h"
 #include "support/file.h"
+#include "support/json.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -90,7 +91,9 @@ static enum status read_lines(const char *path, const char *text, size_t size, j
     for (size_t start = 0; start < end;) {
         size_t length = whole_lines(text + start, end - start, 1);
         json_error_t error;
-        json_t *object = json_loadb(text + start, length, JSON_REJECT_DUPLICATES, &error);
+        json_t *object = json_read(text + start, length, &error);
+        if (object == NULL && json_lacked_memory())
+            return fail(STATUS_FAILED, "no memory for the lines of %s", path);
         if (object == NULL)
             return fail(STATUS_USAGE, "%s:%zu: not a JSON object: %s", path,
                         json_array_size(array) + 1, error.text);

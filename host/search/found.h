@@ -4,7 +4,8 @@
 
 #include "search/space.h"
 
-/* Is there a found.yaml of this configuration? */
+/* Is there a found.yaml of this configuration? Then search.jsonl must be the one that it was found
+ * in: one that is missing, cut off or changed is an error. */
 enum status search_is_done(const struct run *run, bool *done);
 enum status search_must_be_done(const struct run *run);
 

@@ -76,7 +76,9 @@ static enum status go_on(struct run *run, const struct search_space *space,
                          const struct sample *samples, int count) {
     struct sample best;
     int used;
-    TRY(strategy_replay(strategy, space, samples, count, &used));
+    enum status status = strategy_replay(strategy, space, samples, count, &used);
+    if (status != STATUS_OK)
+        return fail_in(status, "%s/search.jsonl", run->folder);
     TRY(sample_file_keep(file, used));
     if (used > 0)
         TRY(log_say(run->log, "search: going on after %d samples", used));
@@ -109,15 +111,17 @@ static enum status search_with(struct run *run, const struct search_space *space
     return status;
 }
 
-enum status search_check(struct run *run) {
-    char warning[256];
+enum status search_check(const struct run *run, char warning[SEARCH_WARNING]) {
+    bool finished;
     struct search_space space = {0};
     struct strategy strategy = {0};
     enum status status;
+    warning[0] = '\0';
+    TRY(search_is_done(run, &finished));
+    if (finished)
+        return STATUS_OK;
     TRY_CLEANUP(space_create(&space, run));
     TRY_CLEANUP(strategy_create(&strategy, &space, warning));
-    if (warning[0] != '\0')
-        TRY_CLEANUP(log_say(run->log, "warning: %s", warning));
 done:
     strategy_release(&strategy);
     space_release(&space);
@@ -144,7 +148,7 @@ done:
 
 enum status run_search(struct run *run) {
     bool finished;
-    char warning[256], took[FORMAT_SIZE];
+    char warning[SEARCH_WARNING], took[FORMAT_SIZE];
     TRY(search_is_done(run, &finished));
     if (finished) {
         char scores_path[RUN_PATH]; /* of a run killed just before it removed them */

@@ -4,8 +4,11 @@
 
 #include "training/run.h"
 
-/* Says what is wrong with the budgets before hours go into a super-network. */
-enum status search_check(struct run *run);
+enum { SEARCH_WARNING = 256 };
+
+/* Says what is wrong with the budgets of a search that is not done yet, before hours go into a
+ * super-network; the run need not be open. `warning` may come out as "". */
+enum status search_check(const struct run *run, char warning[SEARCH_WARNING]);
 
 /* Leaves search.jsonl and found.yaml (found.h); does nothing when found.yaml is done. Takes up the
  * samples of an interrupted search. */

@@ -80,7 +80,10 @@ struct strategy_type {
     enum status (*tell)(void *state, struct sample *samples, int count);
     /* The best sub-network that meets every budget; false: none yet. */
     bool (*best)(const void *state, struct sample *best);
-    /* Optional, for strategies that steer the training of the super-network (NULL otherwise). */
+    /* Optional, for strategies that steer the training of the super-network (NULL otherwise). No
+     * strategy here has them, and the training loop does not call them yet: what such a strategy
+     * has learnt must then be saved with the training state, for a cut training to go on to the
+     * same bits, and the hash of the super-network's keys must cover the search's. */
     struct subnetwork (*draw)(void *state, uint64_t step, int group);
     void (*observe)(void *state, uint64_t step, const double *group_losses, int groups);
 };

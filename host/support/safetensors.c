@@ -1,8 +1,8 @@
 #include "support/safetensors.h"
 #include "support/file.h"
+#include "support/json.h"
 #include "support/memory.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -242,8 +242,9 @@ static enum status read_contents(struct safetensors *file, struct contents *cont
                     "longer than %d",
                     path, (unsigned long long)length, size, MOST_HEADER);
     json_error_t error;
-    contents->header =
-        json_loadb(contents->file + 8, (size_t)length, JSON_REJECT_DUPLICATES, &error);
+    contents->header = json_read(contents->file + 8, (size_t)length, &error);
+    if (contents->header == NULL && json_lacked_memory())
+        return fail(STATUS_FAILED, "no memory for the header of %s", path);
     if (!json_is_object(contents->header))
         return fail(STATUS_USAGE, "%s: the header is not a JSON object%s%s", path,
                     contents->header == NULL ? ": " : "",

@@ -8,12 +8,20 @@ enum { SENTENCE = 1024 };
 
 static _Thread_local char kept[SENTENCE];
 
+/* Names, keys and answers of others may hold anything; the sentence is one line all the same. */
+static void make_one_line(char *text) {
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = ' ';
+}
+
 enum status fail(enum status status, const char *format, ...) {
     if (kept[0] == '\0') {
         va_list arguments;
         va_start(arguments, format);
         vsnprintf(kept, sizeof kept, format, arguments);
         va_end(arguments);
+        make_one_line(kept);
     }
     return status;
 }
@@ -27,6 +35,7 @@ enum status fail_in(enum status status, const char *format, ...) {
     snprintf(whole, sizeof whole, "%s: %s", context, kept);
     memcpy(kept, whole, sizeof kept - 1);
     kept[sizeof kept - 1] = '\0';
+    make_one_line(kept);
     return status;
 }
 

@@ -1,6 +1,7 @@
 #include "training/checkpoint.h"
 #include "support/file.h"
 #include "support/safetensors.h"
+#include "training/weights_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,6 +11,8 @@
 #include <unistd.h>
 
 enum { MOST_VECTORS = 6 };
+
+static const char format[] = "taper training state 1";
 
 /* The vectors that this state has, by the names that they carry in the file. */
 static int vectors_of(const struct training_state *state, struct named_tensor *tensors) {
@@ -50,7 +53,7 @@ enum status checkpoint_save(const struct training_state *state, const char *path
         return fail(STATUS_FAILED, "cannot rename %s: %s", path, strerror(errno));
     struct named_tensor tensors[MOST_VECTORS];
     const struct metadata metadata[] = {
-        {"format", "taper training state 1"}, {"step", step}, {"config_hash", hash_text}};
+        {"format", format}, {"step", step}, {"config_hash", hash_text}};
     return safetensors_write(path, tensors, vectors_of(state, tensors), metadata, 3);
 }
 
@@ -83,11 +86,12 @@ static enum status load_one(struct training_state *state, const char *path, uint
     char hash_text[32];
     snprintf(hash_text, sizeof hash_text, "%016" PRIx64, hash);
     const char *its_hash = safetensors_metadata(&file, "config_hash");
-    enum status status = STATUS_OK;
-    if (its_hash == NULL || strcmp(its_hash, hash_text) != 0)
-        *found = CHECKPOINT_OTHER_KEYS;
-    else if ((status = read_state(state, &file, path)) == STATUS_OK)
-        *found = CHECKPOINT_LOADED;
+    enum status status = weights_check_format(&file, path, format);
+    bool ours = its_hash != NULL && strcmp(its_hash, hash_text) == 0;
+    if (status == STATUS_OK && ours)
+        status = read_state(state, &file, path);
+    if (status == STATUS_OK)
+        *found = ours ? CHECKPOINT_LOADED : CHECKPOINT_OTHER_KEYS;
     safetensors_release(&file);
     return status;
 }

@@ -74,7 +74,12 @@ static enum status choose_backend(struct run *run) {
     return log_say(run->log, "device: %s", run->ops->name);
 }
 
-static enum status open_parts(struct run *run) {
+void run_begin(struct run *run, const struct config *config) {
+    *run = (struct run){.config = *config, .lock = -1};
+    snprintf(run->folder, sizeof run->folder, "%s", config->out);
+}
+
+enum status run_open(struct run *run) {
     char path[RUN_PATH];
     TRY(lock_folder(run));
     remove_temporary_files(run);
@@ -82,15 +87,6 @@ static enum status open_parts(struct run *run) {
     TRY(times_open(&run->times, run_path(run, "times.json", path)));
     TRY(choose_backend(run));
     return pool_create(&run->pool, run_threads(&run->config));
-}
-
-enum status run_open(struct run *run, const struct config *config) {
-    *run = (struct run){.config = *config, .lock = -1};
-    snprintf(run->folder, sizeof run->folder, "%s", config->out);
-    enum status status = open_parts(run);
-    if (status != STATUS_OK)
-        run_close(run);
-    return status;
 }
 
 void run_close(struct run *run) {
@@ -115,9 +111,10 @@ enum status run_check_pictures(const struct run *run, const struct pictures *pic
                     "%dx%d with %d",
                     network->height, network->width, network->channels, run->config.data.folder,
                     pictures->height, pictures->width, pictures->channels);
-    if (pictures->classes > network->classes)
-        return fail(STATUS_USAGE, "the network tells %d classes apart, but %s has %d",
-                    network->classes, run->config.data.folder, pictures->classes);
+    int beyond = pictures_beyond(pictures, network->classes);
+    if (beyond >= 0)
+        return fail(STATUS_USAGE, "%s: image %d has label %d, but network.classes is %d",
+                    pictures->labels_file, beyond, pictures->labels[beyond], network->classes);
     return STATUS_OK;
 }
 

@@ -29,10 +29,13 @@ struct run {
     int *calibration, *scored; /* indices drawn from the split's training and hold-out images */
 };
 
-/* Takes the configuration over, also on failure. A folder that another process works in is an
+/* Takes the configuration over, and touches no file: what can be checked now leaves no trace. */
+void run_begin(struct run *run, const struct config *config);
+
+/* Makes and locks the folder of a run that has begun. A folder that another process works in is an
  * error. */
-enum status run_open(struct run *run, const struct config *config);
-void run_close(struct run *run);
+enum status run_open(struct run *run);
+void run_close(struct run *run); /* of a run that has begun, open or not */
 
 enum { RUN_PATH = 600 };
 const char *run_path(const struct run *run, const char *name, char path[RUN_PATH]);

@@ -15,6 +15,8 @@
 
 enum { MOST_YAML_BYTES = 1 << 20 };
 
+static const char format[] = "taper network 1";
+
 /* A found network on its way through this step. */
 struct found {
     const char *name;
@@ -69,7 +71,7 @@ static void found_close(struct found *found) {
 
 static enum status is_done(const struct found *found, bool *done) {
     char theirs[64];
-    TRY(weights_metadata(found->result, "config_hash", theirs, sizeof theirs));
+    TRY(weights_hash(found->result, format, theirs, sizeof theirs));
     *done = strcmp(theirs, found->hash_text) == 0;
     return STATUS_OK;
 }
@@ -202,9 +204,8 @@ static enum status write_result(struct run *run, struct found *found) {
     char accuracy[32];
     TRY(test_accuracy(run, found, weights, statistics, &evaluation));
     snprintf(accuracy, sizeof accuracy, "%.6f", evaluation.accuracy);
-    const struct metadata metadata[] = {{"format", "taper network 1"},
-                                        {"config_hash", found->hash_text},
-                                        {"test_accuracy", accuracy}};
+    const struct metadata metadata[] = {
+        {"format", format}, {"config_hash", found->hash_text}, {"test_accuracy", accuracy}};
     TRY(weights_write(found->result, &found->parameters, weights, &found->statistics, statistics,
                       metadata, 3));
     checkpoint_remove(found->state_path);

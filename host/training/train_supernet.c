@@ -10,6 +10,7 @@
 
 /* Of one file: the largest that supernet_adopt() copies. */
 static const char state_name[] = "supernet.state.safetensors";
+static const char format[] = "taper super-network 1";
 
 static const size_t MOST_BYTES = (size_t)8 << 30;
 
@@ -17,7 +18,7 @@ static enum status belongs(const struct run *run, const char *path, bool *yes) {
     uint64_t hash;
     char ours[HASH_TEXT], theirs[64];
     TRY(run_hash(run, STEP_SUPERNET, &hash, ours));
-    TRY(weights_metadata(path, "config_hash", theirs, sizeof theirs));
+    TRY(weights_hash(path, format, theirs, sizeof theirs));
     *yes = strcmp(ours, theirs) == 0;
     return STATUS_OK;
 }
@@ -102,8 +103,7 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
     parameters_initialise(parameters, run->config.seed, state->weights);
     state_begin(state);
     TRY(train(&task, state));
-    const struct metadata metadata[] = {{"format", "taper super-network 1"},
-                                        {"config_hash", hash_text}};
+    const struct metadata metadata[] = {{"format", format}, {"config_hash", hash_text}};
     TRY(weights_write(run_path(run, "supernet.safetensors", path), parameters, state_result(state),
                       NULL, NULL, metadata, 2));
     checkpoint_remove(state_path);

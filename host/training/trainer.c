@@ -57,11 +57,12 @@ static enum status create(struct trainer *trainer) {
     options.groups = task->groups;
     options.shared_norm = task->shared_norm;
     options.backward = true;
-    TRY(pass_create(&trainer->pass, task->network, task->ops, task->pool, &options));
     struct loader_options images = task->images;
     images.batch_images = task->config->batch_images;
     images.memory = task->ops->memory;
+    /* first: it refuses a batch that is too large before memory is taken for its pass */
     TRY(loader_create(&trainer->loader, &images));
+    TRY(pass_create(&trainer->pass, task->network, task->ops, task->pool, &options));
     trainer->batches = loader_batches(trainer->loader);
     trainer->steps = schedule_steps(task->config, trainer->batches);
     return create_buffers(trainer);

@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 static void name_tensors(const struct parameters *parameters, const real *values,
                          struct named_tensor *tensors) {
@@ -53,6 +54,31 @@ enum status weights_read(const char *path, const struct parameters *parameters, 
     enum status status = copy_tensors(&file, path, parameters, weights);
     if (status == STATUS_OK && statistics)
         status = copy_tensors(&file, path, statistics, statistic_values);
+    safetensors_release(&file);
+    return status;
+}
+
+enum status weights_check_format(const struct safetensors *file, const char *path,
+                                 const char *format) {
+    const char *its = safetensors_metadata(file, "format");
+    if (its != NULL && strcmp(its, format) == 0)
+        return STATUS_OK;
+    return fail(STATUS_USAGE,
+                "%s has the format \"%.64s\", but this version of taper reads \"%s\"; use the "
+                "version that wrote it, or begin anew in another folder",
+                path, its != NULL ? its : "", format);
+}
+
+enum status weights_hash(const char *path, const char *format, char *hash, size_t size) {
+    hash[0] = '\0';
+    if (!file_exists(path))
+        return STATUS_OK;
+    struct safetensors file;
+    TRY(safetensors_read(&file, path));
+    enum status status = weights_check_format(&file, path, format);
+    const char *its = safetensors_metadata(&file, "config_hash");
+    if (status == STATUS_OK && its != NULL)
+        snprintf(hash, size, "%s", its);
     safetensors_release(&file);
     return status;
 }
