@@ -3,7 +3,8 @@
 
     check_exports.py FOLDER [--torch] [--timm]
         What test_export wrote: NAME.folded.onnx and NAME.kept.onnx in onnxruntime; with --torch
-        NAME.py, and with --timm the MobileNetV3-Large in timm's own class.
+        NAME.py, and with --timm the MobileNetV3-Large in timm's own class, whose tensors must be
+        those of timm_mobilenetv3_large_100.txt.
 
     check_exports.py FOLDER --run TAPER [--torch]
         A run folder: found.onnx (and found.py) on its test images, against
@@ -88,6 +89,11 @@ def run_timm(path, pictures):
     import timm
     import torch
     network = timm.create_model("mobilenetv3_large_100").eval()
+    lines = sorted(" ".join([name, *map(str, tensor.shape)])
+                   for name, tensor in network.state_dict().items())
+    committed = pathlib.Path(__file__).with_name("timm_mobilenetv3_large_100.txt")
+    if lines != committed.read_text().splitlines():
+        sys.exit(f"{committed.name} is not what timm {timm.__version__} has:\n" + "\n".join(lines))
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eps = 1e-3

@@ -1,7 +1,7 @@
 /* Exports: timm's names, and files that tests/check_exports.py runs in other frameworks.
  *
  * The names are compared with the list of timm's own tensors of MobileNetV3-Large
- * (tests/timm_mobilenetv3_large_100.txt, which tests/check_timm.py writes). For networks with one
+ * (tests/timm_mobilenetv3_large_100.txt, which `check_exports.py --timm` compares with timm). For networks with one
  * of everything, and many of their sub-networks, the folder files-of-exports of the build gets
  * NAME.safetensors, NAME.py, NAME.folded.onnx, NAME.kept.onnx and NAME.answers.safetensors with
  * pictures and the logits that the pass gives for them. */
