@@ -1,10 +1,10 @@
 /* Exports: timm's names, and files that tests/check_exports.py runs in other frameworks.
  *
  * The names are compared with the list of timm's own tensors of MobileNetV3-Large
- * (tests/timm_mobilenetv3_large_100.txt, which `check_exports.py --timm` compares with timm). For networks with one
- * of everything, and many of their sub-networks, the folder files-of-exports of the build gets
- * NAME.safetensors, NAME.py, NAME.folded.onnx, NAME.kept.onnx and NAME.answers.safetensors with
- * pictures and the logits that the pass gives for them. */
+ * (tests/timm_mobilenetv3_large_100.txt, which `check_exports.py --timm` compares with timm). For
+ * networks with one of everything, and many of their sub-networks, the folder files-of-exports of
+ * the build gets NAME.safetensors, NAME.py, NAME.folded.onnx, NAME.kept.onnx and
+ * NAME.answers.safetensors with pictures and the logits that the pass gives for them. */
 #include "config/config.h"
 #include "export/export.h"
 #include "export/names.h"
@@ -209,13 +209,31 @@ static void rare_network(struct network *network) {
     assert_int_equal(network_check(network), STATUS_OK);
 }
 
+/* Without a convolution in front, and with a residual where a stage begins. */
+static void stemless_network(struct network *network) {
+    network_begin(network, 6, 6, 3, 3);
+    network_add(network,
+                (struct layer){.name = "only",
+                               .kind = LAYER_BLOCK,
+                               .residual = true,
+                               .bypass = 3,
+                               .activation = ACTIVATION_RELU},
+                (struct dimensions){.width = OPTIONS(4, 2, 1),
+                                    .expand = OPTIONS(9, 4),
+                                    .kernel = OPTIONS(3),
+                                    .may_be_absent = true});
+    network_add_pool(network);
+    network_add_classifier(network);
+    assert_int_equal(network_check(network), STATUS_OK);
+}
+
 enum { DRAWN = 8 };
 
 static void many_networks_are_written(void **state) {
     (void)state;
-    void (*const make[2])(struct network *) = {pass_network, rare_network};
-    const char *const names[2] = {"pass", "rare"};
-    for (int i = 0; i < 2; i++) {
+    void (*const make[])(struct network *) = {pass_network, rare_network, stemless_network};
+    const char *const names[] = {"pass", "rare", "stemless"};
+    for (int i = 0; i < 3; i++) {
         struct network network;
         make[i](&network);
         for (int n = 0; n < DRAWN; n++) {
