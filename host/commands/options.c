@@ -2,9 +2,18 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
-enum { KEY_SET = 256, KEY_THREADS, KEY_DEVICE, KEY_SUPERNET, KEY_POINT };
+enum {
+    KEY_SET = 256,
+    KEY_THREADS,
+    KEY_DEVICE,
+    KEY_SUPERNET,
+    KEY_POINT,
+    KEY_FORMAT,
+    KEY_KEEP_NORMS
+};
 
 #define COMMON_OPTIONS                                                                             \
     {"set", KEY_SET, "KEY=VALUE", 0, "Use VALUE for a key of the configuration; may be repeated",  \
@@ -19,9 +28,15 @@ static const struct argp_option supernet_options[] = {
     COMMON_OPTIONS,
     {"supernet", KEY_SUPERNET, "FILE", 0, "Take this super-network instead of training one", 0},
     {0}};
-static const struct argp_option point_options[] = {
+#define POINT_OPTION                                                                               \
+    { "point", KEY_POINT, "N", 0, "Point N of the trade-off curve instead of the network found", 0 }
+static const struct argp_option point_options[] = {COMMON_OPTIONS, POINT_OPTION, {0}};
+static const struct argp_option export_options[] = {
     COMMON_OPTIONS,
-    {"point", KEY_POINT, "N", 0, "Point N of the trade-off curve instead of the network found", 0},
+    POINT_OPTION,
+    {"format", KEY_FORMAT, "onnx|pytorch", 0, "Only this one; default: both", 0},
+    {"keep-norms", KEY_KEEP_NORMS, NULL, 0,
+     "Batch-norms stay nodes of the ONNX graph instead of parts of the convolutions", 0},
     {0}};
 
 static void add_setting(struct options *options, const char *setting, struct argp_state *state) {
@@ -59,6 +74,14 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case KEY_POINT:
         options->point = parse_point(argument, state);
         return 0;
+    case KEY_FORMAT:
+        if (strcmp(argument, "onnx") != 0 && strcmp(argument, "pytorch") != 0)
+            argp_error(state, "--format %s is neither onnx nor pytorch", argument);
+        options->format = argument;
+        return 0;
+    case KEY_KEEP_NORMS:
+        options->keep_norms = true;
+        return 0;
     case ARGP_KEY_ARG:
         if (options->config)
             argp_error(state, "one configuration or run folder, not two (%s, %s)", options->config,
@@ -77,7 +100,8 @@ enum status options_parse(struct options *options, enum options_kind kind, const
                           int argc, char **argv) {
     static const struct argp_option *const known[] = {[OPTIONS_PLAIN] = plain_options,
                                                       [OPTIONS_SUPERNET] = supernet_options,
-                                                      [OPTIONS_POINT] = point_options};
+                                                      [OPTIONS_POINT] = point_options,
+                                                      [OPTIONS_EXPORT] = export_options};
     const struct argp argp = {
         .options = known[kind], .parser = parse, .args_doc = "CONFIG|FOLDER", .doc = summary};
     *options = (struct options){.point = -1};

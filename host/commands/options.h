@@ -11,7 +11,9 @@ enum { MAX_SETTINGS = 256, SETTING_SIZE = 1024 };
 struct options {
     const char *config; /* a YAML file, or a run folder: its config.yaml */
     const char *supernet;
-    int point; /* of the trade-off curve; -1: the network found */
+    const char *format; /* of an export; NULL: all */
+    bool keep_norms;    /* in an ONNX file */
+    int point;          /* of the trade-off curve; -1: the network found */
     int setting_count;
     const char *settings[MAX_SETTINGS];
     char threads[64], device[64], out[SETTING_SIZE];
@@ -20,7 +22,8 @@ struct options {
 enum options_kind {
     OPTIONS_PLAIN,
     OPTIONS_SUPERNET, /* and --supernet FILE */
-    OPTIONS_POINT     /* and --point N */
+    OPTIONS_POINT,    /* and --point N */
+    OPTIONS_EXPORT    /* and --point N, --format FORMAT, --keep-norms */
 };
 
 /* Parses `taper NAME`'s arguments; --help prints `summary` and ends the process. */

@@ -21,4 +21,5 @@ static enum status execute(int argc, char **argv) {
 }
 
 const struct command command_run = {
-    "run", "All steps: super-network, search, training; the same command again goes on", execute};
+    "run", "All steps: super-network, search, training, export; the same command again goes on",
+    execute};

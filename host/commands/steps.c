@@ -15,6 +15,7 @@ static enum status prepare(struct run *run, const struct options *options) {
     TRY(supernet_is_done(run, &done));
     if (options->supernet)
         TRY(supernet_adopt(run, options->supernet));
+    TRY(found_check_init(run));
     TRY(config_write(&run->config, run_path(run, "config.yaml", path)));
     return log_event(run->log, "{s:s, s:s, s:i}", "event", "start", "version", TAPER_VERSION,
                      "threads", pool_threads(run->pool));
@@ -94,5 +95,6 @@ enum status steps_train(struct run *run, const struct options *options) {
         TRY(search_point(run, options->point));
     steps_name(options, name);
     TRY(train_found(run, name));
+    TRY(steps_export(run, options, name));
     return report_done(run, name, options->point < 0 ? "train" : name);
 }

@@ -17,8 +17,12 @@ enum status steps_begin(struct run *run, const struct options *options, bool sea
 /* "found", or "found-N" for a point of the trade-off curve. */
 const char *steps_name(const struct options *options, char name[32]);
 
-/* Trains the network found, or the point asked for; then prints the line that a person can quote
- * and appends the "done" object to log.jsonl. */
+/* Writes the trained network `name` for other programs: NAME.onnx and NAME.py, or the one format
+ * that the options name. */
+enum status steps_export(struct run *run, const struct options *options, const char *name);
+
+/* Trains and exports the network found, or the point asked for; then prints the line that a person
+ * can quote and appends the "done" object to log.jsonl. */
 enum status steps_train(struct run *run, const struct options *options);
 
 #endif

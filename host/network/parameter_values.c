@@ -50,22 +50,16 @@ static void copy_kept(const struct parameter *from, const real *source, const st
             }
 }
 
-static const struct parameter *find_name(const struct parameters *parameters, const char *name) {
-    for (int i = 0; i < parameters->count; i++)
-        if (strcmp(parameters->list[i].name, name) == 0)
-            return &parameters->list[i];
-    return NULL;
-}
-
 enum status parameters_extract(const struct parameters *from, const real *values,
                                const struct parameters *to, real *extracted) {
     memset(extracted, 0, to->size * sizeof *extracted);
     for (int i = 0; i < to->count; i++) {
         const struct parameter *target = &to->list[i];
-        const struct parameter *source = find_name(from, target->name);
-        bool fits = source != NULL && source->rank == target->rank;
-        for (int j = 0; fits && j < target->rank; j++)
-            fits = target->shape[j] <= source->shape[j];
+        const struct parameter *source =
+            parameters_find(from, target->layer, target->part, target->role);
+        bool fits = source != NULL;
+        for (int j = 0; fits && j < 4; j++)
+            fits = sizes_of(target).size[j] <= sizes_of(source).size[j];
         if (!fits)
             return fail(STATUS_FAILED, "parameter '%s' is missing or smaller in the larger network",
                         target->name);

@@ -62,8 +62,8 @@ const struct parameter *parameters_find(const struct parameters *parameters, int
 void parameters_initialise(const struct parameters *parameters, uint64_t seed, real *values);
 
 /* Copies what the stand-alone network keeps: per dimension the first entries, of kernels the
- * centre. Both lists must come from a network and its extraction (parameters are matched by name).
- */
+ * centre. Both lists must come from a network and its extraction: parameters are matched by layer,
+ * part and role, whatever their names. */
 enum status parameters_extract(const struct parameters *from, const real *values,
                                const struct parameters *to, real *extracted);
 

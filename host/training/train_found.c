@@ -1,4 +1,5 @@
 #include "training/train_found.h"
+#include "export/names.h"
 #include "report/format.h"
 #include "support/file.h"
 #include "support/memory.h"
@@ -15,7 +16,8 @@
 
 enum { MOST_YAML_BYTES = 1 << 20 };
 
-static const char format[] = "taper network 1";
+/* Of the result; 2: tensors have the names of export/names.h. */
+static const char format[] = "taper network 2";
 
 /* A found network on its way through this step. */
 struct found {
@@ -57,7 +59,10 @@ static enum status found_open(struct found *found, const struct run *run, const 
     TRY(hash_found(run, found));
     TRY(network_read(&found->network, found->yaml));
     TRY(parameters_of(&found->parameters, &found->network));
-    return statistics_of(&found->statistics, &found->network);
+    TRY(statistics_of(&found->statistics, &found->network));
+    names_timm(&found->network, &found->parameters);
+    names_timm(&found->network, &found->statistics);
+    return STATUS_OK;
 }
 
 static void found_close(struct found *found) {
@@ -85,7 +90,11 @@ static enum status begin_state(const struct run *run, struct found *found) {
     struct training_state *state = &found->state;
     TRY(state_create(state, &run->config.train.training, found->parameters.size,
                      found->statistics.size));
-    if (run->config.train.inherit) {
+    const char *init = run->config.train.init;
+    if (init[0] != '\0') {
+        TRY(weights_read(init, &found->parameters, state->weights, &found->statistics,
+                         state->running));
+    } else if (run->config.train.inherit) {
         TRY(inherit(run, &found->network, &found->parameters, state->weights, state->running));
     } else {
         parameters_initialise(&found->parameters, own_seed(run), state->weights);
@@ -207,7 +216,7 @@ static enum status write_result(struct run *run, struct found *found) {
     const struct metadata metadata[] = {
         {"format", format}, {"config_hash", found->hash_text}, {"test_accuracy", accuracy}};
     TRY(weights_write(found->result, &found->parameters, weights, &found->statistics, statistics,
-                      metadata, 3));
+                      found->state.step, metadata, 3));
     checkpoint_remove(found->state_path);
     TRY(times_save(&run->times));
     return log_say(run->log, "trained network written: %s", found->result);
@@ -230,6 +239,33 @@ enum status train_found(struct run *run, const char *name) {
 done:
     found_close(&found);
     return status;
+}
+
+enum status found_must_be_done(const struct run *run, const char *name) {
+    struct found found;
+    bool done = false;
+    enum status status;
+    TRY_CLEANUP(found_open(&found, run, name));
+    TRY_CLEANUP(is_done(&found, &done));
+    if (!done)
+        status = fail(STATUS_USAGE,
+                      "%s has no trained network with these keys; train it with `taper train`",
+                      found.result);
+done:
+    found_close(&found);
+    return status;
+}
+
+enum status found_check_init(const struct run *run) {
+    char path[RUN_PATH];
+    struct safetensors file;
+    const char *init = run->config.train.init;
+    if (init[0] == '\0' || file_exists(run_path(run, "found.safetensors", path)))
+        return STATUS_OK;
+    if (safetensors_read(&file, init) != STATUS_OK)
+        return fail_in(STATUS_USAGE, "train.init");
+    safetensors_release(&file);
+    return STATUS_OK;
 }
 
 enum status found_accuracy(const struct run *run, const char *name, double *accuracy) {

@@ -105,7 +105,7 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
     TRY(train(&task, state));
     const struct metadata metadata[] = {{"format", format}, {"config_hash", hash_text}};
     TRY(weights_write(run_path(run, "supernet.safetensors", path), parameters, state_result(state),
-                      NULL, NULL, metadata, 2));
+                      NULL, NULL, 0, metadata, 2));
     checkpoint_remove(state_path);
     return log_say(run->log, "super-network trained in %s: %s",
                    format_duration(took, times_of(&run->times, "supernet")), path);

@@ -43,6 +43,7 @@ struct supernet_config {
 /* the `train` section */
 struct train_config {
     struct training_config training;
+    char init[512];   /* start from this file's weights and statistics; empty: see inherit */
     bool inherit;     /* start from the super-network's weights, else fresh ones */
     bool use_holdout; /* train on training + hold-out images */
     double distill;   /* weight of the maximum network's softmax in the targets; 0: none */

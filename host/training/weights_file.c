@@ -19,17 +19,45 @@ static void name_tensors(const struct parameters *parameters, const real *values
     }
 }
 
+typedef char tensor_name[sizeof((struct parameter *)0)->name + sizeof "num_batches_tracked"];
+
+/* One tensor per running mean, beside it; returns how many. */
+static int name_counters(const struct parameters *statistics, const int64_t *batches,
+                         tensor_name *names, struct named_tensor *tensors) {
+    int count = 0;
+    for (int i = 0; i < statistics->count; i++) {
+        const char *mean = statistics->list[i].name;
+        if (statistics->list[i].role != ROLE_RUNNING_MEAN)
+            continue;
+        snprintf(names[count], sizeof *names, "%.*snum_batches_tracked",
+                 (int)(strrchr(mean, '.') + 1 - mean), mean);
+        tensors[count] =
+            (struct named_tensor){.name = names[count], .type = TENSOR_I64, .data = batches};
+        count++;
+    }
+    return count;
+}
+
 enum status weights_write(const char *path, const struct parameters *parameters,
                           const real *weights, const struct parameters *statistics,
-                          const real *statistic_values, const struct metadata *metadata,
-                          int metadata_count) {
-    int count = parameters->count + (statistics ? statistics->count : 0);
+                          const real *statistic_values, int64_t batches,
+                          const struct metadata *metadata, int metadata_count) {
+    size_t most = (size_t)parameters->count + 2 * (statistics ? (size_t)statistics->count : 0);
+    int count = parameters->count;
     struct named_tensor *tensors;
-    TRY(allocate(&tensors, (size_t)count, sizeof *tensors, "the list of weights"));
+    tensor_name *names = NULL;
+    enum status status;
+    TRY(allocate(&tensors, most, sizeof *tensors, "the list of weights"));
+    TRY_CLEANUP(allocate(&names, most, sizeof *names, "the list of weights"));
     name_tensors(parameters, weights, tensors);
-    if (statistics)
-        name_tensors(statistics, statistic_values, tensors + parameters->count);
-    enum status status = safetensors_write(path, tensors, count, metadata, metadata_count);
+    if (statistics) {
+        name_tensors(statistics, statistic_values, tensors + count);
+        count += statistics->count;
+        count += name_counters(statistics, &batches, names, tensors + count);
+    }
+    status = safetensors_write(path, tensors, count, metadata, metadata_count);
+done:
+    free(names);
     free(tensors);
     return status;
 }

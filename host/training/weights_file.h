@@ -5,11 +5,12 @@
 #include "network/parameters.h"
 #include "support/safetensors.h"
 
-/* statistics NULL: weights only. */
+/* statistics NULL: weights only. Else every batch-norm also says how many batches made its running
+ * statistics, NORM.num_batches_tracked: PyTorch keeps that beside them. */
 enum status weights_write(const char *path, const struct parameters *parameters,
                           const real *weights, const struct parameters *statistics,
-                          const real *statistic_values, const struct metadata *metadata,
-                          int metadata_count);
+                          const real *statistic_values, int64_t batches,
+                          const struct metadata *metadata, int metadata_count);
 
 /* Fills the flat vectors; a tensor that is missing or of another shape is an error. */
 enum status weights_read(const char *path, const struct parameters *parameters, real *weights,
