@@ -7,6 +7,8 @@
 # from where this machine's own apt gets them (MIRROR overrides that).
 set -eu
 [ $# -ge 1 ] || { sed -n '4s/^# *//p' "$0" >&2; exit 2; }
+# What is mounted below is seen by this script alone, and gone with it.
+[ -n "${TAPER_UNSHARED:-}" ] || TAPER_UNSHARED=1 exec unshare --mount sh "$0" "$@"
 root=$1 suite=${2:-bookworm}
 here=$(cd "$(dirname "$0")/.." && pwd)
 [ ! -e "$root" ] || { echo "fresh_debian.sh: $root exists" >&2; exit 2; }
@@ -21,14 +23,7 @@ done
 mkdir "$root/taper"
 git -C "$here" archive HEAD | tar -x -C "$root/taper"
 
-mounted=""
-unmount() {
-    for place in $mounted; do umount "$root/$place"; done
-}
-trap unmount EXIT
-for place in proc dev; do
-    if mount --rbind "/$place" "$root/$place" 2>/dev/null; then mounted="$mounted $place"; fi
-done
+for place in proc dev; do mount --rbind "/$place" "$root/$place" 2>/dev/null || true; done
 
 # Fenced block number $1 of the README: one line.
 command_of() {
