@@ -45,9 +45,7 @@ export PATH deps preset build device PYTHONUNBUFFERED=1
 
 part_configure() {
     local options=() card
-    if command -v ninja >/dev/null && [ ! -f "$build/CMakeCache.txt" ]; then
-        options+=(-G Ninja)
-    fi
+    if ! command -v ninja >/dev/null; then options+=(-G "Unix Makefiles"); fi
     if [ -n "$deps" ]; then options+=("-DCMAKE_PREFIX_PATH=$deps"); fi
     # code for this card only: a third of the compiling
     card=$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | head -1 | tr -d .)

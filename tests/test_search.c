@@ -304,6 +304,33 @@ static void several_budgets_hold_at_once(void **state) {
     }
 }
 
+static void uniform_scaling_is_the_largest_that_fits(void **state) {
+    (void)state;
+    for (double share = 0.2; share <= 1; share += 0.1) {
+        struct toy toy;
+        toy_create(&toy, LAYERS, widths); /* all layers have the same options: one for all */
+        toy_budget(&toy, &macs, share);
+        strcpy(toy.space.config.strategy, "uniform_scaling");
+        run(&toy, &result);
+        assert_true(result.found && result.count == 1 && result.samples[0].chosen);
+        struct subnetwork wider = result.best.sub;
+        for (int i = 0; i < LAYERS; i++) {
+            int choice = toy.network.layers[i].width;
+            assert_int_equal(wider.option[choice],
+                             result.best.sub.option[toy.network.layers[0].width]);
+            if (result.best.sub.option[choice] > 0)
+                wider.option[choice]--;
+        }
+        double value, wider_value;
+        metric_value(toy.space.metrics[0], &result.best.sub, &value);
+        metric_value(toy.space.metrics[0], &wider, &wider_value);
+        assert_true(value <= toy.space.budgets[0]);
+        assert_true(subnetwork_equal(&wider, &result.best.sub) ||
+                    wider_value > toy.space.budgets[0]);
+        toy_release(&toy);
+    }
+}
+
 static void random_search_gives_distinct_samples(void **state) {
     (void)state;
     struct toy toy;
@@ -838,6 +865,7 @@ int main(void) {
         cmocka_unit_test(descent_keeps_its_promises),
         cmocka_unit_test(single_layer_tries_every_layer_once),
         cmocka_unit_test(several_budgets_hold_at_once),
+        cmocka_unit_test(uniform_scaling_is_the_largest_that_fits),
         cmocka_unit_test(random_search_gives_distinct_samples),
         cmocka_unit_test(small_spaces_are_walked_to_the_end),
         cmocka_unit_test(more_layers_where_these_are_too_few),

@@ -105,7 +105,7 @@ const struct key keys[] = {
      NULL},
 
     {"search.strategy", KEY_TEXT, AT(search.strategy), 0, 0, "multi_layer", NULL, STEP_SEARCH,
-     "multi_layer, single_layer or random", TEXT_SIZE(search.strategy), NULL},
+     "multi_layer, single_layer, random or uniform_scaling", TEXT_SIZE(search.strategy), NULL},
     {"search.budgets", KEY_BUDGETS, AT(search), 0, 0, NULL, NULL, STEP_SEARCH,
      "what the found network may cost", 0, NULL},
     {"search.samples", KEY_INTEGER, AT(search.samples), 1, 65536, "16", NULL, STEP_SEARCH,

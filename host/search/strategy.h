@@ -20,7 +20,7 @@ enum { MAX_BUDGETS = 8 };
 
 /* Everything of the `search` section of a configuration that strategies read (method 2.3). */
 struct search_config {
-    char strategy[MAX_NAME]; /* "multi_layer", "single_layer", "random" */
+    char strategy[MAX_NAME]; /* a row of strategy.c */
     int budget_count;
     struct {
         struct metric_config metric;

@@ -4,6 +4,7 @@
 
 #include "search/strategy.h"
 
-extern const struct strategy_type strategy_multi_layer, strategy_single_layer, strategy_random;
+extern const struct strategy_type strategy_multi_layer, strategy_single_layer, strategy_random,
+    strategy_uniform_scaling;
 
 #endif
