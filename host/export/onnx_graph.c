@@ -117,7 +117,8 @@ const char *onnx_number(struct onnx_graph *graph, int64_t value) {
     snprintf(name, sizeof name, "number.%lld", (long long)value);
     struct tensor_slot *slot = tensor_slot(graph, name, ONNX__TENSOR_PROTO__DATA_TYPE__INT64);
     slot->integer = value;
-    slot->dimensions[0] = slot->proto.n_dims = 1;
+    slot->dimensions[0] = 1;
+    slot->proto.n_dims = 1;
     set_data(slot, &slot->integer, sizeof slot->integer);
     return slot->name;
 }
