@@ -35,7 +35,7 @@ refused() { # WORDS COMMAND...
 
 refused 'train.init: .*missing.safetensors' run --out "$folder/early" \
     --set train.init="$folder/missing.safetensors"
-[ ! -e "$folder/early/supernet.safetensors" ] || fail "a missing train.init was noticed too late"
+[ ! -e "$folder/early" ] || fail "a missing train.init was noticed too late"
 quietly "$taper" supernet "$config" --out "$folder/early" || fail "no super-network"
 quietly "$taper" search "$folder/early" || fail "no search"
 refused 'has no trained network' "$taper" export "$folder/early"

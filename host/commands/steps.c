@@ -15,7 +15,6 @@ static enum status prepare(struct run *run, const struct options *options) {
     TRY(supernet_is_done(run, &done));
     if (options->supernet)
         TRY(supernet_adopt(run, options->supernet));
-    TRY(found_check_init(run));
     TRY(config_write(&run->config, run_path(run, "config.yaml", path)));
     return log_event(run->log, "{s:s, s:s, s:i}", "event", "start", "version", TAPER_VERSION,
                      "threads", pool_threads(run->pool));
@@ -44,6 +43,7 @@ enum status steps_begin(struct run *run, const struct options *options, bool sea
     TRY(begin(run, options));
     if (searches)
         TRY_CLEANUP(search_check(run, warning));
+    TRY_CLEANUP(found_check_init(run));
     TRY_CLEANUP(run_open(run));
     interrupt_catch();
     if (warning[0] != '\0')
