@@ -188,6 +188,16 @@ for answers in 7 9 12; do
     measure "$folder/run" || fail "the search does not go on with a command that is well again"
     same_run "$folder/measured" "$folder/run" || fail "the bits differ after a command that died"
 done
+echo 0 >"$folder/answers-left"
+measure "$folder/measured" || fail "a finished search asks its command again"
+
+# --- Two processes in one folder.
+code=0
+# shellcheck disable=SC2086
+flock "$folder/whole" "$taper" run "$config" $settings --out "$folder/whole" \
+    >"$folder/output.txt" 2>"$folder/error.txt" || code=$?
+[ $code -eq 2 ] || fail "exit code $code, not 2, of a folder that another process works in"
+grep -q "^error: another process works in $folder/whole" "$folder/error.txt" || fail "no such sentence"
 
 # --- A full disk: what is there stays, and the run goes on once there is room.
 full_disk() { # BLOCKS OF 512 BYTES THAT A FILE MAY HAVE
