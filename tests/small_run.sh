@@ -29,10 +29,10 @@ small_settings() { # FOLDER
 
 # What must be the same in two finished folders: every file bit for bit; of config.yaml all but the
 # folder and the threads; of log.jsonl what the clock does not decide (a line that a kill made double
-# counts once); and nothing of an unfinished step.
+# counts once); of a report its sections that show no time; and nothing of an unfinished step.
 same_run() { # FOLDER FOLDER
     for folder_ in "$1" "$2"; do
-        (cd "$folder_" && find . -type f ! -name times.json ! -name report.html | sort) >"$2.names"
+        (cd "$folder_" && find . -type f ! -name times.json | sort) >"$2.names"
         [ "$folder_" = "$1" ] && mv "$2.names" "$2.other-names"
     done
     cmp "$2.other-names" "$2.names" >&2 || { diff "$2.other-names" "$2.names" >&2; return 1; }
@@ -43,15 +43,21 @@ same_run() { # FOLDER FOLDER
             same_text "$entry_" "$1" "$2" '/"event": "\(start\|note\|progress\)"/d
                 s/, "seconds": {[^}]*}//' || return 1
             ;;
+        ./report.html)
+            same_text "$entry_" "$1" "$2" -n \
+                '/<section><h2>/h; G; /<h2>\(Search\|Network\|Test images\)/s/\n<section>.*//p' || return 1
+            ;;
         *) cmp "$1/$entry_" "$2/$entry_" >&2 || return 1 ;;
         esac
     done <"$2.names"
     rm -f "$2.names" "$2.other-names"
 }
 
-same_text() { # NAME FOLDER FOLDER WHAT-TO-LEAVE-OUT
-    sed "$4" "$2/$1" | uniq >"$3.first"
-    sed "$4" "$3/$1" | uniq >"$3.second"
-    cmp "$3.first" "$3.second" >&2 || { diff "$3.first" "$3.second" >&2; return 1; }
-    rm -f "$3.first" "$3.second"
+same_text() { # NAME FOLDER FOLDER ARGUMENT OF SED...
+    name_=$1 first_=$2 second_=$3
+    shift 3
+    sed "$@" "$first_/$name_" | uniq >"$second_.first"
+    sed "$@" "$second_/$name_" | uniq >"$second_.second"
+    cmp "$second_.first" "$second_.second" >&2 || { diff "$second_.first" "$second_.second" >&2; return 1; }
+    rm -f "$second_.first" "$second_.second"
 }

@@ -26,19 +26,27 @@ static const char *gzip_file(int number, const uint8_t *data, size_t size) {
 }
 
 /* A folder in which the names of the data set lead to the two files in memory. */
-static const char *folder(const char *const targets[FUZZ_FILES]) {
-    static char path[] = "/dev/shm/taper-fuzz-XXXXXX";
-    static const char *const names[] = {"train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz"};
-    static int made;
-    for (int i = 0; i < FUZZ_FILES && made < FUZZ_FILES; i++, made++) {
-        char name[128];
-        if (i == 0 && mkdtemp(path) == NULL)
-            abort();
-        snprintf(name, sizeof name, "%s/%s", path, names[i]);
-        if (symlink(targets[i], name) != 0)
+static char folder[] = "/dev/shm/taper-fuzz-XXXXXX";
+static char names[FUZZ_FILES][64];
+
+static void remove_folder(void) {
+    for (int i = 0; i < FUZZ_FILES; i++)
+        unlink(names[i]);
+    rmdir(folder);
+}
+
+static void make_folder(const char *const targets[FUZZ_FILES]) {
+    static const char *const parts[] = {"images-idx3", "labels-idx1"};
+    if (names[0][0] != '\0')
+        return;
+    if (mkdtemp(folder) == NULL)
+        abort();
+    for (int i = 0; i < FUZZ_FILES; i++) {
+        snprintf(names[i], sizeof names[i], "%s/train-%s-ubyte.gz", folder, parts[i]);
+        if (symlink(targets[i], names[i]) != 0)
             abort();
     }
-    return path;
+    atexit(remove_folder);
 }
 
 static void use(const struct pictures *pictures) {
@@ -65,7 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
                                : fuzz_file(1, part + images, rest - images);
     struct data_config config = {.source = "idx", .classes = data[0] >> 2 & 15};
     struct pictures pictures;
-    snprintf(config.folder, sizeof config.folder, "%s", folder(targets));
+    make_folder(targets);
+    snprintf(config.folder, sizeof config.folder, "%s", folder);
     failure_clear();
     enum status status = pictures_load(&pictures, &config, DATA_TRAIN);
     if ((status == STATUS_OK) != (failure()[0] == '\0') || strchr(failure(), '\n') != NULL)
