@@ -38,6 +38,8 @@ void axis_finish(struct axis *axis) {
         axis->high += around;
     }
     axis->step = round_step(axis->high - axis->low);
+    if (axis->whole)
+        axis->step = fmax(axis->step, 1);
     axis->low = axis->step * floor(axis->low / axis->step + 1e-9);
     axis->high = axis->step * ceil(axis->high / axis->step - 1e-9);
     axis->decimals = axis->step >= 1 ? 0 : (int)ceil(-log10(axis->step) - 1e-9);
@@ -124,22 +126,15 @@ void plot_dot(const struct plot *plot, double x, double y, double radius, const 
             at_x(plot, x), at_y(plot, y), radius);
 }
 
-void plot_vertical(const struct plot *plot, double x, const char *class, const char *label) {
+void plot_vertical(const struct plot *plot, double x, int row, const char *class,
+                   const char *label) {
     double at = at_x(plot, x);
     int right = at < (LEFT + RIGHT) / 2;
-    fprintf(plot->file, "<path class=\"%s\" d=\"M%.1f %dV%d\"/>", class, at, TOP, BOTTOM);
-    fprintf(plot->file, "<text class=\"note\" x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">",
-            at + (right ? 5 : -5), TOP + 10, right ? "start" : "end");
+    fprintf(plot->file, "<g class=\"%s\"><path d=\"M%.1f %dV%d\"/>", class, at, TOP, BOTTOM);
+    fprintf(plot->file, "<text x=\"%.1f\" y=\"%d\" text-anchor=\"%s\">", at + (right ? 5 : -5),
+            TOP + 10 + row * LINE, right ? "start" : "end");
     html_text(plot->file, label);
-    fputs("</text>\n", plot->file);
-}
-
-void plot_horizontal(const struct plot *plot, double y, const char *class, const char *label) {
-    double at = at_y(plot, y);
-    fprintf(plot->file, "<path class=\"%s\" d=\"M%d %.1fH%d\"/>", class, LEFT, at, RIGHT);
-    fprintf(plot->file, "<text class=\"note\" x=\"%d\" y=\"%.1f\">", LEFT + 4, at - 5);
-    html_text(plot->file, label);
-    fputs("</text>\n", plot->file);
+    fputs("</text></g>\n", plot->file);
 }
 
 /* Letters of the longest line, and how many lines there are. */

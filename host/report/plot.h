@@ -14,6 +14,7 @@ struct axis {
     double low, high;  /* of what the ticks say: whole steps */
     double step;
     int decimals; /* of a tick */
+    int whole;    /* counts: no ticks between them */
 };
 
 struct plot {
@@ -37,8 +38,9 @@ void plot_line_point(const struct plot *plot, double x, double y);
 void plot_line_end(const struct plot *plot);
 
 void plot_dot(const struct plot *plot, double x, double y, double radius, const char *class);
-void plot_vertical(const struct plot *plot, double x, const char *class, const char *label);
-void plot_horizontal(const struct plot *plot, double y, const char *class, const char *label);
+/* row: of the label, from the top, where several would stand on each other. */
+void plot_vertical(const struct plot *plot, double x, int row, const char *class,
+                   const char *label);
 
 /* What is shown when the pointer, a finger or the keyboard is at a point; '\n' between lines. After
  * all dots, or these would lie over it. Keyboards stop at those with `stop`. */

@@ -60,7 +60,7 @@ static void write_layer(FILE *file, const struct run_record *run, const struct l
     const struct layer *layer = &all->layers[i];
     fputs("<tr><th scope=\"row\">", file);
     html_text(file, layer->name);
-    fprintf(file, "<small> %s%s</small></th><td>%d×%d</td>", kind_of(layer),
+    fprintf(file, "<small> %s%s</small></th><td class=\"size\">%d×%d</td>", kind_of(layer),
             layer->stride == 2 ? ", stride 2" : "", shapes[i].out_height, shapes[i].out_width);
     if (is_absent(&run->network, layer))
         fprintf(file, "<td colspan=\"3\" class=\"absent\">absent: its %d input channels go on</td>",
@@ -74,7 +74,8 @@ static void write_one(FILE *file, const struct run_record *run) {
     struct layer_shape shapes[MAX_LAYERS];
     struct subnetwork whole = subnetwork_largest(&run->network);
     network_shapes(&run->network, &whole, shapes);
-    fputs("<div class=\"wide\"><table class=\"layers\"><thead><tr><th>layer</th><th>output</th>"
+    fputs("<div class=\"wide\"><table class=\"layers\"><thead><tr><th>layer</th><th "
+          "class=\"size\">output</th>"
           "<th>width</th><th>expansion</th><th>kernel</th></tr></thead><tbody>\n",
           file);
     for (int i = 0; i < run->network.layer_count; i++)

@@ -141,19 +141,13 @@ static void draw_front(const struct scatter *scatter, const struct plot *plot) {
 static void draw_budget(const struct scatter *scatter, const struct plot *plot, int r) {
     const struct run_record *run = &scatter->page->runs[r];
     double budget = run->budgets[own_metric(scatter, r)];
-    char text[64] = "budget";
+    char class[32], label[32] = "budget";
     if (isnan(budget))
         return;
+    snprintf(class, sizeof class, scatter->page->count == 1 ? "budget" : "budget run%d", r);
     if (scatter->page->count > 1)
-        snprintf(text, sizeof text, "budget %c", 'A' + r);
-    for (int i = 0; i < r; i++) /* most often one for all */
-        if (is_shown(scatter, i) &&
-            scatter->page->runs[i].budgets[own_metric(scatter, i)] == budget)
-            return;
-    plot_vertical(plot, budget, "budget",
-                  scatter->page->count == 1 ? text
-                  : r == 0                  ? "budget"
-                                            : text);
+        snprintf(label, sizeof label, "budget %c", 'A' + r);
+    plot_vertical(plot, budget, r, class, label);
 }
 
 static void draw(const struct scatter *scatter, const struct axis *x, const struct axis *y,
@@ -206,6 +200,7 @@ static void write_trade_off(const struct page *page, int metric) {
 static void write_trajectory(const struct page *page) {
     const struct scatter scatter = {page, -1};
     struct axis x = axis_begin("iteration of the search", 1), y = axis_begin(score_label, 100);
+    x.whole = 1;
     make_axes(&scatter, &x, &y);
     fputs("<figure><h3>Trajectory</h3>\n", page->file);
     draw(&scatter, &x, &y, "Scores of all samples by iteration");

@@ -3,7 +3,20 @@
 #include "report/html.h"
 #include "report/sections.h"
 
+#include <math.h>
+#include <string.h>
+
 enum { MOST_MATRIX = 30 }; /* classes of a matrix that a page can show */
+
+/* "3 Dress"; only "3" where classes have numbers alone. */
+static void write_class(FILE *file, const struct evaluation_record *evaluation, int class) {
+    char number[16];
+    const char *name = evaluation->classes[class].name;
+    snprintf(number, sizeof number, "%d", class);
+    if (strcmp(name, number) != 0)
+        fprintf(file, "<small>%d</small> ", class);
+    html_text(file, name);
+}
 
 static void write_classes(FILE *file, const struct evaluation_record *evaluation) {
     char images[FORMAT_SIZE];
@@ -13,8 +26,8 @@ static void write_classes(FILE *file, const struct evaluation_record *evaluation
     for (int i = 0; i < evaluation->class_count; i++) {
         const struct class_record *class = &evaluation->classes[i];
         double share = class->images > 0 ? 100.0 * class->correct / class->images : 0;
-        fprintf(file, "<tr><th scope=\"row\"><small>%d</small> ", i);
-        html_text(file, class->name);
+        fputs("<tr><th scope=\"row\">", file);
+        write_class(file, evaluation, i);
         fprintf(file,
                 "</th><td>%s</td><td><div class=\"kept\"><span class=\"bar\"><i "
                 "style=\"width:%.1f%%\"></i></span><span>%.1f %%</span></div></td></tr>\n",
@@ -29,7 +42,7 @@ static void write_cell(FILE *file, const struct evaluation_record *evaluation, i
     int images = evaluation->classes[label].images;
     double share = images > 0 ? (double)count / images : 0;
     /* Confusions are rare: the root of the share makes them visible. */
-    double heat = share <= 0 ? 0 : label == answer ? 0.5 * share : share >= 0.25 ? 1 : 2 * share;
+    double heat = label == answer ? 0.5 * share : sqrt(share);
     fprintf(file, "<td class=\"%s%s\" style=\"--heat:%.3f\" title=\"",
             label == answer ? "right" : "wrong",
             count == 0    ? " zero"
@@ -43,7 +56,7 @@ static void write_cell(FILE *file, const struct evaluation_record *evaluation, i
 
 static void write_matrix(FILE *file, const struct evaluation_record *evaluation) {
     fputs("<div><h3>Confusion matrix</h3><div class=\"wide\"><table class=\"matrix\"><thead><tr>"
-          "<th><small>label ↓ answer →</small></th>",
+          "<th></th>",
           file);
     for (int i = 0; i < evaluation->class_count; i++) {
         fputs("<th title=\"", file);
@@ -52,14 +65,16 @@ static void write_matrix(FILE *file, const struct evaluation_record *evaluation)
     }
     fputs("</tr></thead><tbody>\n", file);
     for (int label = 0; label < evaluation->class_count; label++) {
-        fprintf(file, "<tr><th scope=\"row\"><small>%d</small> ", label);
-        html_text(file, evaluation->classes[label].name);
+        fputs("<tr><th scope=\"row\">", file);
+        write_class(file, evaluation, label);
         fputs("</th>", file);
         for (int answer = 0; answer < evaluation->class_count; answer++)
             write_cell(file, evaluation, label, answer);
         fputs("</tr>\n", file);
     }
-    fputs("</tbody></table></div></div>\n", file);
+    fputs("</tbody></table></div><p class=\"none\"><small>A row per label, a column per answer."
+          "</small></p></div>\n",
+          file);
 }
 
 static void write_hardest(FILE *file, const struct evaluation_record *evaluation) {
@@ -89,10 +104,11 @@ static void write_one(FILE *file, const struct evaluation_record *evaluation) {
               file);
         return;
     }
+    fputs("<p>", file);
     html_format(file, "%.2f %% of %s images right, %.2f %% among the first five; loss %.4f.",
                 100 * evaluation->top1, format_count(images, evaluation->images),
                 100 * evaluation->top5, evaluation->loss);
-    fputs("<div class=\"figures\">\n", file);
+    fputs("</p><div class=\"figures\">\n", file);
     if (evaluation->class_count <= MOST_MATRIX)
         write_matrix(file, evaluation);
     write_classes(file, evaluation);
