@@ -106,10 +106,15 @@ static enum status read_times(struct run_record *record) {
         json_decref(times);
         return fail(STATUS_USAGE, "%s is not a JSON object", path);
     }
-    for (int i = 0; i < RECORD_STEPS; i++)
-        record->seconds[i] = json_number_value(json_object_get(times, names[i]));
+    enum status status = STATUS_OK;
+    for (int i = 0; i < RECORD_STEPS && status == STATUS_OK; i++) {
+        const json_t *seconds = json_object_get(times, names[i]);
+        record->seconds[i] = json_number_value(seconds);
+        if (seconds && !(json_is_number(seconds) && record->seconds[i] >= 0))
+            status = fail(STATUS_USAGE, "%s: \"%s\" is not a number of seconds", path, names[i]);
+    }
     json_decref(times);
-    return STATUS_OK;
+    return status;
 }
 
 enum status record_read(struct run_record *record, const char *folder) {
