@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 #include "report/format.h"
 #include "supernet/backend.h"
+#include "support/machine.h"
 
 #include <argp.h>
 #include <sched.h>
@@ -23,32 +24,12 @@ static void print_line(const char *what, const char *value) {
     printf("%-14s %s\n", what, value);
 }
 
-/* The text after "KEY ... : " of /proc's list, without its line's end. */
-static bool read_value(const char *file, const char *key, char *value, int size) {
-    FILE *lines = fopen(file, "r");
-    bool found = false;
-    if (lines == NULL)
-        return false;
-    while (!found && fgets(value, size, lines) != NULL) {
-        const char *colon = strchr(value, ':');
-        if (strncmp(value, key, strlen(key)) != 0 || colon == NULL)
-            continue;
-        const char *text = colon + 1 + strspn(colon + 1, " \t");
-        memmove(value, text, strlen(text) + 1);
-        value[strcspn(value, "\n")] = '\0';
-        found = true;
-    }
-    fclose(lines);
-    return found;
-}
-
 static void print_machine(void) {
     char text[512], size[FORMAT_SIZE], left[FORMAT_SIZE];
     cpu_set_t usable;
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
     int ours = sched_getaffinity(0, sizeof usable, &usable) == 0 ? CPU_COUNT(&usable) : (int)cores;
-    if (!read_value("/proc/cpuinfo", "model name", text, sizeof text))
-        snprintf(text, sizeof text, "unknown");
+    machine_processor(text, sizeof text);
     print_line("processor", text);
     snprintf(text, sizeof text, "%ld, %d for this process", cores, ours);
     print_line("cores", text);

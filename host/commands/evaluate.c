@@ -20,6 +20,8 @@ static enum status execute(int argc, char **argv) {
     TRY(options_parse(&options, OPTIONS_POINT, command_evaluate.summary, argc, argv));
     TRY(steps_open(&run, &options));
     enum status status = evaluate(&run, &options);
+    if (status == STATUS_OK)
+        status = steps_report(&run);
     run_close(&run);
     return status;
 }

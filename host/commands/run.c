@@ -6,7 +6,9 @@
 
 static enum status all_steps(struct run *run, const struct options *options) {
     TRY(train_supernet(run));
+    TRY(steps_report(run));
     TRY(run_search(run));
+    TRY(steps_report(run));
     return steps_train(run, options);
 }
 

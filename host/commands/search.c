@@ -9,6 +9,8 @@ static enum status execute(int argc, char **argv) {
     TRY(options_parse(&options, OPTIONS_SUPERNET, command_search.summary, argc, argv));
     TRY(steps_begin(&run, &options, true));
     enum status status = run_search(&run);
+    if (status == STATUS_OK)
+        status = steps_report(&run);
     run_close(&run);
     return status;
 }

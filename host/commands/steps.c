@@ -1,23 +1,38 @@
 #include "commands/steps.h"
 #include "report/format.h"
+#include "report/report.h"
 #include "search/found.h"
 #include "search/run_search.h"
 #include "support/interrupt.h"
+#include "support/machine.h"
 #include "training/train_found.h"
 #include "training/train_supernet.h"
 
 #include <jansson.h>
 #include <stdio.h>
 
-static enum status prepare(struct run *run, const struct options *options) {
+enum status steps_report(struct run *run) {
     char path[RUN_PATH];
+    const char *folder = run->folder;
+    if (report_write(&folder, 1, run_path(run, "report.html", path)) == STATUS_OK)
+        return STATUS_OK;
+    enum status status = log_say(run->log, "warning: no new report: %s", failure());
+    failure_clear();
+    return status;
+}
+
+static enum status prepare(struct run *run, const struct options *options) {
+    char path[RUN_PATH], processor[128];
     bool done;
     TRY(supernet_is_done(run, &done));
     if (options->supernet)
         TRY(supernet_adopt(run, options->supernet));
     TRY(config_write(&run->config, run_path(run, "config.yaml", path)));
-    return log_event(run->log, "{s:s, s:s, s:i}", "event", "start", "version", TAPER_VERSION,
-                     "threads", pool_threads(run->pool));
+    machine_processor(processor, sizeof processor);
+    TRY(log_event(run->log, "{s:s, s:s, s:s, s:s, s:s, s:i}", "event", "start", "version",
+                  TAPER_VERSION, "build", TAPER_BUILD, "device", run->ops->name, "processor",
+                  processor, "threads", pool_threads(run->pool)));
+    return steps_report(run);
 }
 
 static enum status begin(struct run *run, const struct options *options) {
@@ -82,10 +97,11 @@ static enum status report_done(struct run *run, const char *name, const char *st
                 format_duration(total, supernet + search + training),
                 format_duration(first, supernet), format_duration(second, search),
                 format_duration(third, training)));
-    return log_event(run->log, "{s:s, s:f, s:I, s:I, s:I, s:{s:f, s:f, s:f}}", "event", "done",
-                     "test_accuracy", accuracy, "macs", (json_int_t)cost.macs, "initial_macs",
-                     (json_int_t)initial, "parameters", (json_int_t)cost.parameters, "seconds",
-                     "supernet", supernet, "search", search, "train", training);
+    TRY(log_event(run->log, "{s:s, s:f, s:I, s:I, s:I, s:{s:f, s:f, s:f}}", "event", "done",
+                  "test_accuracy", accuracy, "macs", (json_int_t)cost.macs, "initial_macs",
+                  (json_int_t)initial, "parameters", (json_int_t)cost.parameters, "seconds",
+                  "supernet", supernet, "search", search, "train", training));
+    return steps_report(run);
 }
 
 enum status steps_train(struct run *run, const struct options *options) {

@@ -14,6 +14,10 @@ enum status steps_open(struct run *run, const struct options *options);
  * searches, budgets that cannot be met end it before anything is written. */
 enum status steps_begin(struct run *run, const struct options *options, bool searches);
 
+/* Writes report.html of what the folder holds by now. Results do not depend on it: when it fails,
+ * that is a warning. */
+enum status steps_report(struct run *run);
+
 /* "found", or "found-N" for a point of the trade-off curve. */
 const char *steps_name(const struct options *options, char name[32]);
 

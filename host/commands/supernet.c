@@ -9,6 +9,8 @@ static enum status execute(int argc, char **argv) {
     TRY(options_parse(&options, OPTIONS_PLAIN, command_supernet.summary, argc, argv));
     TRY(steps_begin(&run, &options, false));
     enum status status = train_supernet(&run);
+    if (status == STATUS_OK)
+        status = steps_report(&run);
     run_close(&run);
     return status;
 }

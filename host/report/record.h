@@ -1,0 +1,90 @@
+/* What a run folder tells about itself, read for a report: finished, unfinished, or under way in
+ * another process. Nothing is locked or changed. What is not there yet is simply missing; what is
+ * there and damaged is an error that names the file. Results of other keys than config.yaml's do
+ * not count, as for the run itself.
+ */
+#ifndef TAPER_RECORD_H
+#define TAPER_RECORD_H
+
+#include "config/config.h"
+#include <jansson.h>
+
+enum { RECORD_PATH = 600, RECORD_TEXT = 256 };
+
+/* One line of search.jsonl. */
+struct sample_record {
+    int number, iteration;
+    double metrics[MAX_BUDGETS]; /* in the order of the budgets */
+    double score;
+    bool chosen;
+};
+
+/* One progress line of a training in log.jsonl: averages since the line before. */
+struct curve_point {
+    double at; /* training steps done */
+    double loss, accuracy, rate, speed, waiting;
+};
+struct curve {
+    int count;
+    double steps; /* of the whole training */
+    struct curve_point *points;
+};
+
+enum record_step { RECORD_SUPERNET, RECORD_SEARCH, RECORD_TRAIN, RECORD_STEPS };
+
+struct class_record {
+    const char *name;
+    int images, correct;
+};
+struct hard_record {
+    int index, label, predicted;
+    double probability, label_probability;
+    const char *picture; /* a data: URL */
+};
+/* evaluation.json; count of classes 0: there is none, or only one of an older network. */
+struct evaluation_record {
+    json_t *json; /* owns the texts */
+    int images, class_count, hardest_count;
+    double top1, top5, loss;
+    struct class_record *classes; /* [class_count] */
+    int *confusion;               /* [class_count][class_count]: label, answer */
+    struct hard_record *hardest;  /* [hardest_count] */
+};
+
+struct run_record {
+    char folder[RECORD_PATH];
+    char name[RECORD_TEXT]; /* of the folder alone */
+    struct config config;
+    char *config_text;
+    double initial[MAX_BUDGETS]; /* the initial network's metrics; NaN: not measured yet */
+    double budgets[MAX_BUDGETS]; /* absolute; NaN likewise */
+
+    int sample_count;
+    struct sample_record *samples;
+    /* The network found, or while the search is under way the current one. */
+    bool search_done, has_network;
+    struct network network;
+
+    double test_accuracy; /* NaN: not trained yet */
+    struct curve supernet, train;
+    double seconds[RECORD_STEPS];
+    struct evaluation_record evaluation;
+    /* Where it last ran, "" where the log does not say. */
+    char version[RECORD_TEXT], build[RECORD_TEXT], device[RECORD_TEXT], processor[RECORD_TEXT];
+    int threads;
+};
+
+/* There is something to release also on failure. */
+enum status record_read(struct run_record *record, const char *folder);
+void record_release(struct run_record *record);
+
+/* The last chosen sample, NULL before there is one. */
+const struct sample_record *record_best(const struct run_record *record);
+
+/* Parts of record_read(). */
+const char *record_path(const struct run_record *record, const char *name, char path[RECORD_PATH]);
+enum status record_read_search(struct run_record *record);
+enum status record_read_log(struct run_record *record);
+enum status record_read_evaluation(struct run_record *record);
+
+#endif
