@@ -275,7 +275,7 @@ static void stops_at_the_limit_and_says_so(void **state) {
     for (int again = 0; again < 2; again++) { /* the same command stops at the same place */
         assert_int_equal(task_train(&fixture, &trained, 1), STATUS_FAILED);
         assert_non_null(strstr(failure(), "is not finite"));
-        assert_non_null(strstr(failure(), "1 of 1 returns"));
+        assert_non_null(strstr(failure(), "all 1 returns"));
         assert_non_null(strstr(failure(), "test.learning_rate"));
         failure_clear();
         state_release(&trained);

@@ -49,13 +49,16 @@ static enum status check_return(const struct guard_task *task, const struct trai
                                 const char *what) {
     const struct training_config *config = task->config;
     const struct guard *guard = &state->guard;
-    if (state->good != NULL && guard->good_step >= 0 && guard->returns < config->guard_returns)
-        return STATUS_OK;
+    char why[80] = "there is no good state to go back to";
+    if (state->good != NULL && guard->good_step >= 0) {
+        if (guard->returns < config->guard_returns)
+            return STATUS_OK;
+        snprintf(why, sizeof why, "all %d returns to a good state are used up",
+                 config->guard_returns);
+    }
     return fail(STATUS_FAILED,
-                "%s, and %lld of %d returns to a good state are used up; lower %s.learning_rate "
-                "(now %g) or raise %s.warmup_epochs",
-                what, (long long)guard->returns, config->guard_returns, task->name,
-                config->learning_rate, task->name);
+                "%s, and %s; lower %s.learning_rate (now %g) or raise %s.warmup_epochs", what, why,
+                task->name, config->learning_rate, task->name);
 }
 
 static enum status say(const struct guard_task *task, const struct training_state *state,
