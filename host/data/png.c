@@ -18,6 +18,7 @@ static enum status decode(struct raster *raster, const char *path, png_image *im
                     image->width, image->height, MOST_PIXELS);
     bool colour = (image->format & PNG_FORMAT_FLAG_COLOR) != 0;
     image->format = colour ? PNG_FORMAT_RGB : PNG_FORMAT_GRAY;
+    image->flags |= PNG_IMAGE_FLAG_16BIT_sRGB; /* 16 bits are no sign of linear values */
     *raster = (struct raster){
         .height = (int)image->height, .width = (int)image->width, .channels = colour ? 3 : 1};
     TRY(allocate(&raster->pixels, PNG_IMAGE_SIZE(*image), 1, path));

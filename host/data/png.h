@@ -2,16 +2,9 @@
 #ifndef TAPER_PNG_H
 #define TAPER_PNG_H
 
-#include "support/status.h"
+#include "data/raster.h"
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-
-/* One decoded picture; pixels[height][width][channels], the owner's to free(). */
-struct raster {
-    int height, width, channels;
-    uint8_t *pixels;
-};
 
 bool png_is(const uint8_t *data, size_t size); /* by the signature */
 
