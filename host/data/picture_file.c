@@ -5,7 +5,6 @@
 #include "support/file.h"
 #include "support/memory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,15 +17,24 @@ struct wanted {
     int first, last;
 };
 
+/* One to nine digits. */
+static bool read_number(const char **text, int *number) {
+    size_t digits = strspn(*text, "0123456789");
+    *number = (int)strtol(*text, NULL, 10);
+    *text += digits;
+    return digits >= 1 && digits <= 9;
+}
+
 static enum status read_range(const char *name, const char *text, struct wanted *wanted) {
-    char more;
-    int count = sscanf(text, "%9d-%9d%c", &wanted->first, &wanted->last, &more);
-    bool digits = text[strspn(text, "0123456789-")] == '\0' && text[0] != '-';
-    if (!digits || count < 1 || count > 2 || (count == 1 && strchr(text, '-') != NULL))
+    bool right = read_number(&text, &wanted->first);
+    wanted->last = wanted->first;
+    if (right && *text == '-') {
+        text++;
+        right = read_number(&text, &wanted->last);
+    }
+    if (!right || *text != '\0')
         return fail(STATUS_USAGE, "%s: behind the colon stands a number, or a range as 10-19",
                     name);
-    if (count == 1)
-        wanted->last = wanted->first;
     if (wanted->last < wanted->first)
         return fail(STATUS_USAGE, "%s: the range ends before it begins", name);
     wanted->range = true;
