@@ -55,7 +55,7 @@ enum { MANY = 1000000000 };
      NULL},                                                                                        \
     {section ".guard_window", KEY_INTEGER, AT(member.guard_window), 1, MANY, "20", "steps", step,  \
      "between two good states; one in which the loss diverges is skipped", 0, NULL},               \
-    {section ".guard_jump", KEY_NUMBER, AT(member.guard_jump), 0, 1e6, "5", "times its mean",      \
+    {section ".guard_jump", KEY_NUMBER, AT(member.guard_jump), 0, 1e6, "5", "times its lowest mean",      \
      step, "a loss over it, and over that of guessing, diverges; 0: only one that is not finite",  \
      0, NULL},                                                                                     \
     {section ".guard_rate", KEY_NUMBER, AT(member.guard_rate), 1e-6, 1, "0.5", NULL, step,         \
