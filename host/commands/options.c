@@ -119,12 +119,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 
 enum status options_parse(struct options *options, enum options_kind kind, const char *summary,
                           int argc, char **argv) {
-    static const struct argp_option *const known[] = {[OPTIONS_PLAIN] = plain_options,
-                                                      [OPTIONS_SUPERNET] = supernet_options,
-                                                      [OPTIONS_POINT] = point_options,
-                                                      [OPTIONS_EXPORT] = export_options,
-                                                      [OPTIONS_EVALUATE] = evaluate_options,
-                                                      [OPTIONS_PREDICT] = predict_options};
+    static const struct argp_option *const known[] = {
+        [OPTIONS_PLAIN] = plain_options,       [OPTIONS_SUPERNET] = supernet_options,
+        [OPTIONS_POINT] = point_options,       [OPTIONS_EXPORT] = export_options,
+        [OPTIONS_EVALUATE] = evaluate_options, [OPTIONS_PREDICT] = predict_options};
     const struct argp argp = {.options = known[kind],
                               .parser = parse,
                               .args_doc =
