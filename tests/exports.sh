@@ -61,11 +61,11 @@ cmp "$folder/before.py" "$folder/first/found.py" || fail "a refused export chang
 quietly run --out "$folder/second" --set train.init="$folder/first/found.safetensors" \
     --set train.epochs=0 || fail "train.init failed"
 for which in first second; do
-    "$taper" evaluate "$folder/$which" | tail -n 1 >"$folder/$which.txt"
+    "$taper" evaluate "$folder/$which" >"$folder/$which.txt"
 done
 cmp "$folder/first.txt" "$folder/second.txt" || fail "train.init starts from something else"
 quietly run --out "$folder/third" --set train.epochs=0 || fail "a run without train.init failed"
-"$taper" evaluate "$folder/third" | tail -n 1 >"$folder/third.txt"
+"$taper" evaluate "$folder/third" >"$folder/third.txt"
 ! cmp -s "$folder/first.txt" "$folder/third.txt" || fail "train.init makes no difference"
 refused 'there is no tensor\|is expected' run --out "$folder/fourth" \
     --set train.init="$folder/first/supernet.safetensors"

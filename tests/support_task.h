@@ -29,4 +29,7 @@ enum status task_train(struct task_fixture *fixture, struct training_state *stat
 /* One step more, saved; STATUS_OK when there was none left. */
 enum status task_train_step(struct task_fixture *fixture, struct training_state *state);
 
+/* Steps and all vectors, to the bit. */
+void assert_states_equal(const struct training_state *a, const struct training_state *b);
+
 #endif

@@ -85,6 +85,10 @@ static void shipped_files_are_right(void **state) {
     assert_int_equal(config.data.holdout_images, 5000);
     assert_true(config.data.mean[0] == 0.2860 && config.data.deviation[0] == 0.3530);
     assert_true(config.train.training.label_smoothing == 0.1);
+    char name[MAX_CLASS_NAME];
+    assert_int_equal(config.data.class_name_count, 10);
+    assert_string_equal(class_name(&config.data, 0, name), "T-shirt/top");
+    assert_string_equal(class_name(&config.data, 9, name), "Ankle boot");
     assert_true(config.supernet.training.nesterov);
     assert_int_equal(config.search.budget_count, 1);
     assert_string_equal(config.search.budgets[0].metric.name, "macs");
@@ -93,6 +97,7 @@ static void shipped_files_are_right(void **state) {
 
     config = good(CONFIGS "smoke.yaml", NULL, 0);
     assert_int_equal(config.data.train_images, 2000);
+    assert_string_equal(class_name(&config.data, 9, name), "9");
     config_release(&config);
 
     config = good(CONFIGS "imagenet-mobilenet-v3.yaml", NULL, 0);
@@ -387,12 +392,19 @@ static void settings_override_the_file(void **state) {
         {"supernet.epochs=", "supernet.epochs must be a number"},
         {"supernet.batch_images=10", "subnets_per_batch 8 does not divide"},
         {"data.mean=[0.1, 0.2]", "data.mean has 2 numbers, but the pictures have 1 channels"},
+        {"data.classes=[one, two]", "data.classes has 2 names, but network.classes is 10"},
+        {"data.classes=[one, two, one]", "data.classes has the name 'one' twice"},
+        {"data.classes=[one, '']", "a name of data.classes is empty"},
+        {"data.classes=[]", "data.classes is a list of 1 to 256 names"},
+        {"data.classes=[[one]]", "data.classes must be a text, not a list"},
+        {"data.classes=ten", "data.classes must be a whole number"},
+        {"data.classes=257", "is not within 0..256"},
         {"network.classes=11", "must have width 11, the number of classes"},
         {"data.train_images=63", "supernet.batch_images 64 is more than data.train_images 63"},
     };
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_failure(config_read(&config, path, &bad[i][0], 1),
-                       i == 8 || i >= 10 ? path : "--set ", bad[i][1]);
+                       i == 8 || i >= 17 ? path : "--set ", bad[i][1]);
 }
 
 /* Written and read again, everything is the same: the text, and every step's hash. */
@@ -488,6 +500,10 @@ static void hashes_change_with_their_keys(void **state) {
         {"supernet.save_seconds=9", STEP_TRAIN + 1},
         {"seed=9", STEP_SUPERNET},
         {"data.flip=no", STEP_SUPERNET},
+        {"data.classes=10", STEP_SUPERNET},
+        {"data.classes=[a, b, c, d, e, f, g, h, i, j]", STEP_TRAIN + 1},
+        {"supernet.guard_window=9", STEP_SUPERNET},
+        {"train.guard_rate=0.9", STEP_TRAIN},
         {"data.holdout_images=600", STEP_SUPERNET},
         {"network.layers.1.kernel=3", STEP_SUPERNET},
         {"network.layers.1.may_be_absent=no", STEP_SUPERNET},

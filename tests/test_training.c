@@ -13,22 +13,6 @@
 
 #include <cmocka.h>
 
-static void assert_vectors_equal(const real *a, const real *b, size_t count) {
-    assert_int_equal(a == NULL, b == NULL);
-    if (a)
-        assert_memory_equal(a, b, count * sizeof(real));
-}
-
-static void assert_states_equal(const struct training_state *a, const struct training_state *b) {
-    assert_int_equal(a->step, b->step);
-    assert_vectors_equal(a->weights, b->weights, a->parameters);
-    assert_vectors_equal(a->velocity, b->velocity, a->parameters);
-    assert_vectors_equal(a->square, b->square, a->parameters);
-    assert_vectors_equal(a->average, b->average, a->parameters);
-    assert_vectors_equal(a->running, b->running, a->statistics);
-    assert_vectors_equal(a->average_running, b->average_running, a->statistics);
-}
-
 static void cut_after_every_step(bool supernet, enum optimiser optimiser) {
     struct task_fixture fixture;
     struct training_state whole, cut = {0};

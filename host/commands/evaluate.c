@@ -1,30 +1,130 @@
-/* taper evaluate: the trained network on the test images. */
+/* taper evaluate: the trained network on the test images, as tables. */
 #include "commands/commands.h"
 #include "commands/steps.h"
-#include "training/train_found.h"
+#include "training/evaluation_file.h"
+#include "training/trained.h"
 
-static enum status evaluate(struct run *run, const struct options *options) {
-    char name[32];
-    struct evaluation evaluation;
-    TRY(found_evaluate(run, steps_name(options, name), &evaluation));
-    TRY(log_event(run->log, "{s:s, s:s, s:f, s:f}", "event", "evaluation", "network", name,
-                  "test_accuracy", evaluation.accuracy, "loss", evaluation.loss));
-    return log_say(run->log, "%.2f %% of the test images right (%d of %d), loss %.4f",
-                   100 * evaluation.accuracy, evaluation.correct, evaluation.images,
-                   evaluation.loss);
+#include <stdio.h>
+
+/* What this command works with. */
+struct evaluate {
+    struct run *run;
+    const struct options *options;
+    char name[32]; /* of the network */
+    struct pictures pictures;
+    struct predictions predictions;
+    struct tables tables;
+};
+
+static enum status predict(struct evaluate *work) {
+    struct run *run = work->run;
+    struct trained trained;
+    TRY(trained_open(&trained, &run->config, work->name, run->ops, run->pool));
+    enum status status = predictions_create(&work->predictions, work->pictures.count,
+                                            trained.network.classes, work->pictures.labels);
+    if (status == STATUS_OK)
+        status = trained_predict(&trained, &work->pictures, work->predictions.logits);
+    trained_close(&trained);
+    return status;
+}
+
+static enum status write_files(const struct evaluate *work) {
+    char file[64], path[RUN_PATH];
+    const struct options *options = work->options;
+    if (options->predictions != NULL)
+        TRY(predictions_write(&work->predictions, options->predictions, work->name));
+    if (options->point < 0)
+        snprintf(file, sizeof file, "evaluation.json");
+    else
+        snprintf(file, sizeof file, "evaluation-%d.json", options->point);
+    return evaluation_write(run_path(work->run, file, path), work->name, &work->tables,
+                            &work->run->config.data, &work->pictures);
+}
+
+/* The wrong class that takes most images of a label; the label itself when none does. */
+static int most_mistaken(const struct tables *tables, int label) {
+    const int *row = tables->confusion + label * tables->classes;
+    int most = label;
+    for (int c = 0; c < tables->classes; c++)
+        if (c != label && row[c] > (most == label ? 0 : row[most]))
+            most = c;
+    return most;
+}
+
+static void print_classes(const struct tables *tables, const struct data_config *data) {
+    char name[MAX_CLASS_NAME], other[MAX_CLASS_NAME];
+    printf("\n%-20s %7s %7s   most often taken for\n", "class", "images", "right");
+    for (int label = 0; label < tables->classes; label++) {
+        const int *row = tables->confusion + label * tables->classes;
+        int images = tables_of_label(tables, label), mistaken = most_mistaken(tables, label);
+        printf("%-20s %7d", class_name(data, label, name), images);
+        if (images > 0)
+            printf(" %5.1f %%", 100.0 * row[label] / images);
+        if (mistaken != label)
+            printf("   %s (%d)", class_name(data, mistaken, other), row[mistaken]);
+        putchar('\n');
+    }
+}
+
+/* As wide as a terminal may be; larger ones are in evaluation.json only. */
+enum { MOST_PRINTED = 16 };
+
+static void print_confusion(const struct tables *tables) {
+    if (tables->classes > MOST_PRINTED)
+        return;
+    printf("\nconfusion matrix (row: label, column: answer)\n    ");
+    for (int c = 0; c < tables->classes; c++)
+        printf(" %6d", c);
+    for (int label = 0; label < tables->classes; label++) {
+        printf("\n%4d", label);
+        for (int c = 0; c < tables->classes; c++)
+            printf(" %6d", tables->confusion[label * tables->classes + c]);
+    }
+    putchar('\n');
+}
+
+static enum status say(const struct evaluate *work) {
+    const struct tables *tables = &work->tables;
+    double top1 = (double)tables->top1 / tables->images,
+           top5 = (double)tables->top5 / tables->images;
+    TRY(log_event(work->run->log, "{s:s, s:s, s:f, s:f, s:f}", "event", "evaluation", "network",
+                  work->name, "test_accuracy", top1, "top5", top5, "loss", tables->loss));
+    TRY(log_say(work->run->log,
+                "%.2f %% of the test images right (%d of %d), %.2f %% among the first five, loss "
+                "%.4f",
+                100 * top1, tables->top1, tables->images, 100 * top5, tables->loss));
+    print_classes(tables, &work->run->config.data);
+    print_confusion(tables);
+    return STATUS_OK;
+}
+
+static enum status evaluate(struct evaluate *work) {
+    struct run *run = work->run;
+    steps_name(work->options, work->name);
+    TRY(pictures_load(&work->pictures, &run->config.data, DATA_TEST));
+    TRY(run_check_pictures(run, &work->pictures));
+    TRY(predict(work));
+    TRY(tables_make(&work->tables, &work->predictions));
+    TRY(write_files(work));
+    return say(work);
 }
 
 static enum status execute(int argc, char **argv) {
     struct options options;
     struct run run;
-    TRY(options_parse(&options, OPTIONS_POINT, command_evaluate.summary, argc, argv));
+    TRY(options_parse(&options, OPTIONS_EVALUATE, command_evaluate.summary, argc, argv));
     TRY(steps_open(&run, &options));
-    enum status status = evaluate(&run, &options);
+    struct evaluate work = {.run = &run, .options = &options};
+    enum status status = evaluate(&work);
     if (status == STATUS_OK)
         status = steps_report(&run);
+    tables_release(&work.tables);
+    predictions_release(&work.predictions);
+    pictures_release(&work.pictures);
     run_close(&run);
     return status;
 }
 
 const struct command command_evaluate = {
-    "evaluate", "Accuracy of the trained network on the test images", execute};
+    "evaluate", "Top-1, top-5, classes and confusions of the trained network on the test images",
+    execute};

@@ -12,7 +12,9 @@ enum {
     KEY_SUPERNET,
     KEY_POINT,
     KEY_FORMAT,
-    KEY_KEEP_NORMS
+    KEY_KEEP_NORMS,
+    KEY_PREDICTIONS,
+    KEY_JSON
 };
 
 #define COMMON_OPTIONS                                                                             \
@@ -38,6 +40,13 @@ static const struct argp_option export_options[] = {
     {"keep-norms", KEY_KEEP_NORMS, NULL, 0,
      "Batch-norms stay nodes of the ONNX graph instead of parts of the convolutions", 0},
     {0}};
+static const struct argp_option evaluate_options[] = {
+    COMMON_OPTIONS,
+    POINT_OPTION,
+    {"predictions", KEY_PREDICTIONS, "FILE", 0, "Write logits and labels as safetensors", 0},
+    {0}};
+static const struct argp_option predict_options[] = {
+    COMMON_OPTIONS, POINT_OPTION, {"json", KEY_JSON, NULL, 0, "A JSON object per picture", 0}, {0}};
 
 static void add_setting(struct options *options, const char *setting, struct argp_state *state) {
     if (options->setting_count == MAX_SETTINGS)
@@ -82,11 +91,23 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case KEY_KEEP_NORMS:
         options->keep_norms = true;
         return 0;
+    case KEY_PREDICTIONS:
+        options->predictions = argument;
+        return 0;
+    case KEY_JSON:
+        options->json = true;
+        return 0;
     case ARGP_KEY_ARG:
+        if (options->config && options->kind == OPTIONS_PREDICT)
+            return ARGP_ERR_UNKNOWN; /* the rest comes as ARGP_KEY_ARGS */
         if (options->config)
             argp_error(state, "one configuration or run folder, not two (%s, %s)", options->config,
                        argument);
         options->config = argument;
+        return 0;
+    case ARGP_KEY_ARGS:
+        options->pictures = state->argv + state->next;
+        options->picture_count = state->argc - state->next;
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "a configuration file or a run folder is missing");
@@ -98,13 +119,16 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 
 enum status options_parse(struct options *options, enum options_kind kind, const char *summary,
                           int argc, char **argv) {
-    static const struct argp_option *const known[] = {[OPTIONS_PLAIN] = plain_options,
-                                                      [OPTIONS_SUPERNET] = supernet_options,
-                                                      [OPTIONS_POINT] = point_options,
-                                                      [OPTIONS_EXPORT] = export_options};
-    const struct argp argp = {
-        .options = known[kind], .parser = parse, .args_doc = "CONFIG|FOLDER", .doc = summary};
-    *options = (struct options){.point = -1};
+    static const struct argp_option *const known[] = {
+        [OPTIONS_PLAIN] = plain_options,       [OPTIONS_SUPERNET] = supernet_options,
+        [OPTIONS_POINT] = point_options,       [OPTIONS_EXPORT] = export_options,
+        [OPTIONS_EVALUATE] = evaluate_options, [OPTIONS_PREDICT] = predict_options};
+    const struct argp argp = {.options = known[kind],
+                              .parser = parse,
+                              .args_doc =
+                                  kind == OPTIONS_PREDICT ? "FOLDER PICTURE..." : "CONFIG|FOLDER",
+                              .doc = summary};
+    *options = (struct options){.kind = kind, .point = -1};
     argp_err_exit_status = STATUS_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, options) != 0) /* all else ends the process */
         return fail(STATUS_FAILED, "no memory to read the arguments");

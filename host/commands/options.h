@@ -8,22 +8,29 @@
 
 enum { MAX_SETTINGS = 256, SETTING_SIZE = 1024 };
 
-struct options {
-    const char *config; /* a YAML file, or a run folder: its config.yaml */
-    const char *supernet;
-    const char *format; /* of an export; NULL: all */
-    bool keep_norms;    /* in an ONNX file */
-    int point;          /* of the trade-off curve; -1: the network found */
-    int setting_count;
-    const char *settings[MAX_SETTINGS];
-    char threads[64], device[64], out[SETTING_SIZE];
-};
-
 enum options_kind {
     OPTIONS_PLAIN,
     OPTIONS_SUPERNET, /* and --supernet FILE */
     OPTIONS_POINT,    /* and --point N */
-    OPTIONS_EXPORT    /* and --point N, --format FORMAT, --keep-norms */
+    OPTIONS_EXPORT,   /* and --point N, --format FORMAT, --keep-norms */
+    OPTIONS_EVALUATE, /* and --predictions FILE */
+    OPTIONS_PREDICT   /* a run folder, pictures, --point N and --json */
+};
+
+struct options {
+    enum options_kind kind;
+    const char *config; /* a YAML file, or a run folder: its config.yaml */
+    const char *supernet;
+    const char *format;      /* of an export; NULL: all */
+    const char *predictions; /* file to write, or NULL */
+    bool keep_norms;         /* in an ONNX file */
+    bool json;
+    int point; /* of the trade-off curve; -1: the network found */
+    int picture_count;
+    char **pictures; /* arguments behind the first */
+    int setting_count;
+    const char *settings[MAX_SETTINGS];
+    char threads[64], device[64], out[SETTING_SIZE];
 };
 
 /* Parses `taper NAME`'s arguments; --help prints `summary` and ends the process. */

@@ -131,6 +131,11 @@ static enum status check_config(const struct config *config, const struct node *
         return node_fail(place_of(root, "data.classes"),
                          "data.classes %d is not network.classes %d", config->data.classes,
                          config->network.classes);
+    if (config->data.class_name_count != 0 &&
+        config->data.class_name_count != config->network.classes)
+        return node_fail(place_of(root, "data.classes"),
+                         "data.classes has %d names, but network.classes is %d",
+                         config->data.class_name_count, config->network.classes);
     if (config->search.holdout_images > config->data.holdout_images)
         return node_fail(place_of(root, "search.holdout_images"),
                          "search.holdout_images %d is more than data.holdout_images %d",

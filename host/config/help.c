@@ -60,6 +60,9 @@ static void print_type(const struct key *key) {
     case KEY_NUMBER:
         printf("number %g..%g", key->least, key->most);
         break;
+    case KEY_CLASSES:
+        printf("whole number %.0f..%.0f, or a list of names", key->least, key->most);
+        break;
     case KEY_CHANNELS:
         printf("number %g..%g, or a list of one per channel", key->least, key->most);
         break;

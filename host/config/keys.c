@@ -49,7 +49,17 @@ enum { MANY = 1000000000 };
     {section ".ema", KEY_NUMBER, AT(member.ema), 0, 0.999999, "0", NULL, step,                     \
      "decay per step of the averaged weights; 0: none are kept", 0, NULL},                         \
     {section ".save_seconds", KEY_NUMBER, AT(member.save_seconds), 0, MANY, "60", "seconds",       \
-     NO_STEP, "longest time that a kill can undo", 0, NULL}
+     NO_STEP, "longest time that a kill can undo", 0, NULL},                                       \
+    {section ".guard_returns", KEY_INTEGER, AT(member.guard_returns), 0, 1000, "3", NULL, step,    \
+     "most returns to a good state after a divergence, then it stops; 0: it stops at once", 0,     \
+     NULL},                                                                                        \
+    {section ".guard_window", KEY_INTEGER, AT(member.guard_window), 1, MANY, "20", "steps", step,  \
+     "between two good states; one in which the loss diverges is skipped", 0, NULL},               \
+    {section ".guard_jump", KEY_NUMBER, AT(member.guard_jump), 0, 1e6, "5", "times its lowest mean",      \
+     step, "a loss over it, and over that of guessing, diverges; 0: only one that is not finite",  \
+     0, NULL},                                                                                     \
+    {section ".guard_rate", KEY_NUMBER, AT(member.guard_rate), 1e-6, 1, "0.5", NULL, step,         \
+     "factor on the learning rate after every return", 0, NULL}
 
 const struct key keys[] = {
     {"seed", KEY_SEED, AT(seed), 0, 0, "1", NULL, STEP_SUPERNET,
@@ -76,8 +86,8 @@ const struct key keys[] = {
      STEP_SUPERNET, "use only so many of the rest; 0: all", 0, NULL},
     {"data.test_images", KEY_INTEGER, AT(data.test_images), 0, MANY, "0", "images", STEP_TRAIN,
      "use only the first so many; 0: all", 0, NULL},
-    {"data.classes", KEY_INTEGER, AT(data.classes), 0, 256, "0", NULL, STEP_SUPERNET,
-     "0: as the files say", 0, NULL},
+    {"data.classes", KEY_CLASSES, AT(data), 0, MOST_CLASSES, "0", NULL, STEP_SUPERNET,
+     "their names in the order of the labels, or how many; 0: as the files say", 0, NULL},
     {"data.mean", KEY_CHANNELS, AT(data.mean), 0, 1, "0.5", "of values in 0..1", STEP_SUPERNET,
      "subtracted from a channel", 0, NULL},
     {"data.deviation", KEY_CHANNELS, AT(data.deviation), 1e-3, 1000, "0.5", "of values in 0..1",

@@ -13,6 +13,7 @@ enum key_type {
     KEY_SEED,     /* uint64_t */
     KEY_NUMBER,   /* double */
     KEY_CHANNELS, /* double[4]: a number for all channels of a picture, or a list, one for each */
+    KEY_CLASSES,  /* a number, or a list of names: in struct data_config */
     KEY_TEXT,     /* char[limit] */
     KEY_WORD,     /* an enum: index into words */
     KEY_NETWORK,  /* struct network */
@@ -71,9 +72,11 @@ extern const struct map_key layer_keys[], budget_keys[];
 extern const int layer_key_count, budget_key_count;
 enum status check_map_keys(const struct node *map, const struct map_key *known, int count);
 
-/* network_yaml.c, network_write.c, budgets.c */
+/* network_yaml.c, network_write.c, classes.c, budgets.c */
 enum status network_from_node(struct network *network, const struct node *section);
 void network_to_yaml(const struct network *network, FILE *file);
+enum status classes_read(const struct key *key, const struct node *node, struct data_config *data);
+void classes_write(const struct data_config *data, FILE *file);
 enum status budgets_read(const struct node *node, struct search_config *search);
 void budgets_write(const struct search_config *search, FILE *file);
 

@@ -58,6 +58,8 @@ enum status key_read(const struct key *key, const struct node *node, struct conf
         return read_number(node, key->path, key->least, key->most, at);
     case KEY_CHANNELS:
         return read_channels(key, node, config->network.channels, at);
+    case KEY_CLASSES:
+        return classes_read(key, node, at);
     case KEY_TEXT:
         return read_text(node, key->path, at, key->limit);
     case KEY_WORD: {
@@ -99,6 +101,9 @@ void key_write(const struct key *key, const struct config *config, FILE *file) {
         break;
     case KEY_CHANNELS:
         write_channels(at, config->network.channels, file);
+        break;
+    case KEY_CLASSES:
+        classes_write(at, file);
         break;
     case KEY_TEXT:
         write_text(at, file);

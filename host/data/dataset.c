@@ -1,6 +1,7 @@
 #include "data/dataset.h"
 #include "data/idx.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,6 +56,14 @@ enum status pictures_load(struct pictures *pictures, const struct data_config *c
     if (status != STATUS_OK)
         pictures_release(pictures);
     return status;
+}
+
+const char *class_name(const struct data_config *config, int label, char text[MAX_CLASS_NAME]) {
+    if (label < config->class_name_count)
+        snprintf(text, MAX_CLASS_NAME, "%s", config->class_names[label]);
+    else
+        snprintf(text, MAX_CLASS_NAME, "%d", label);
+    return text;
 }
 
 void pictures_release(struct pictures *pictures) {

@@ -11,24 +11,31 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { MOST_CLASSES = 256, MAX_CLASS_NAME = 64 };
+
 struct data_config {
     char source[64]; /* a row of dataset.c's table: "idx" */
     char folder[512];
     int holdout_images;
-    int train_images;             /* use only so many (balanced) after the hold-out; 0: all */
-    int test_images;              /* use only the first so many; 0: all */
-    int classes;                  /* 0: as the files say */
+    int train_images;     /* use only so many (balanced) after the hold-out; 0: all */
+    int test_images;      /* use only the first so many; 0: all */
+    int classes;          /* 0: as the files say */
+    int class_name_count; /* 0: classes have numbers only */
+    char class_names[MOST_CLASSES][MAX_CLASS_NAME];
     double mean[4], deviation[4]; /* per channel of values in 0..1 */
     /* augmentation of training images */
     int crop_padding; /* zero padding before a random crop of the same size; 0: none */
     bool flip;        /* mirror half of them */
 };
 
+/* The name of a class, or its number as text. */
+const char *class_name(const struct data_config *config, int label, char text[MAX_CLASS_NAME]);
+
 /* Pictures uint8 NHWC. */
 struct pictures {
     int count, height, width, channels, classes;
     uint8_t *pixels;       /* [count][height][width][channels] */
-    uint8_t *labels;       /* [count], < classes */
+    uint8_t *labels;       /* [count], < classes; NULL: unknown */
     char labels_file[600]; /* for sentences about labels */
 };
 

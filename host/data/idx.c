@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <zlib.h>
 
 /* What one call of zlib can count, and more than any data set of this kind has. */
@@ -135,6 +136,15 @@ static enum status read_both(struct idx *images, struct idx *labels) {
     return idx_read(labels);
 }
 
+static struct pictures pictures_of(const struct idx *images, const struct idx *labels) {
+    return (struct pictures){.count = (int)images->sizes[0],
+                             .height = (int)images->sizes[1],
+                             .width = (int)images->sizes[2],
+                             .channels = 1,
+                             .pixels = images->data,
+                             .labels = labels->data};
+}
+
 enum status idx_load(struct pictures *pictures, const struct data_config *config,
                      enum data_part part) {
     const char *name = part == DATA_TRAIN ? "train" : "t10k";
@@ -142,14 +152,24 @@ enum status idx_load(struct pictures *pictures, const struct data_config *config
     snprintf(images.path, sizeof images.path, "%s/%s-images-idx3-ubyte.gz", config->folder, name);
     snprintf(labels.path, sizeof labels.path, "%s/%s-labels-idx1-ubyte.gz", config->folder, name);
     enum status status = read_both(&images, &labels);
-    *pictures = (struct pictures){.count = (int)images.sizes[0],
-                                  .height = (int)images.sizes[1],
-                                  .width = (int)images.sizes[2],
-                                  .channels = 1,
-                                  .pixels = images.data,
-                                  .labels = labels.data};
+    *pictures = pictures_of(&images, &labels);
     snprintf(pictures->labels_file, sizeof pictures->labels_file, "%s", labels.path);
     idx_close(&images);
     idx_close(&labels);
+    return status;
+}
+
+enum status idx_load_images(struct pictures *pictures, const char *path) {
+    struct idx images = {0}, labels = {0};
+    if (strlen(path) >= sizeof images.path)
+        return fail(STATUS_USAGE, "%.200s...: the name is too long", path);
+    snprintf(images.path, sizeof images.path, "%s", path);
+    enum status status = idx_open(&images, 3);
+    if (status == STATUS_OK)
+        status = idx_read(&images);
+    *pictures = pictures_of(&images, &labels);
+    idx_close(&images);
+    if (status != STATUS_OK)
+        pictures_release(pictures);
     return status;
 }

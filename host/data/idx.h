@@ -11,4 +11,7 @@
 enum status idx_load(struct pictures *pictures, const struct data_config *config,
                      enum data_part part);
 
+/* An images file alone, without labels. After an error *pictures is empty. */
+enum status idx_load_images(struct pictures *pictures, const char *path);
+
 #endif

@@ -10,33 +10,52 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_VECTORS = 6 };
+enum { VECTORS = 6, GUARD_NUMBERS = 4, MOST_TENSORS = 2 * VECTORS + GUARD_NUMBERS };
 
-static const char format[] = "taper training state 1";
+static const char format[] = "taper training state 2";
 
 /* The vectors that this state has, by the names that they carry in the file. */
-static int vectors_of(const struct training_state *state, struct named_tensor *tensors) {
+static int vectors_of(const struct training_state *state, const char *const names[VECTORS],
+                      struct named_tensor *tensors) {
     const struct {
-        const char *name;
         const real *values;
         size_t count;
-    } all[MOST_VECTORS] = {
-        {"weights", state->weights, state->parameters},
-        {"velocity", state->velocity, state->parameters},
-        {"square", state->square, state->parameters},
-        {"average", state->average, state->parameters},
-        {"running", state->running, state->statistics},
-        {"average_running", state->average_running, state->statistics},
+    } all[VECTORS] = {
+        {state->weights, state->parameters}, {state->velocity, state->parameters},
+        {state->square, state->parameters},  {state->average, state->parameters},
+        {state->running, state->statistics}, {state->average_running, state->statistics},
     };
     int count = 0;
-    for (int i = 0; i < MOST_VECTORS; i++)
+    for (int i = 0; i < VECTORS; i++)
         if (all[i].values != NULL)
-            tensors[count++] = (struct named_tensor){.name = all[i].name,
+            tensors[count++] = (struct named_tensor){.name = names[i],
                                                      .type = TENSOR_F32,
                                                      .rank = 1,
                                                      .shape = {(int64_t)all[i].count},
                                                      .data = all[i].values};
     return count;
+}
+
+static int guard_of(const struct guard *guard, struct named_tensor *tensors) {
+    const struct named_tensor all[GUARD_NUMBERS] = {
+        {"guard.returns", TENSOR_I64, 1, {1}, &guard->returns},
+        {"guard.good_step", TENSOR_I64, 1, {1}, &guard->good_step},
+        {"guard.mean_loss", TENSOR_F64, 1, {1}, &guard->mean_loss},
+        {"guard.lowest_loss", TENSOR_F64, 1, {1}, &guard->lowest_loss}};
+    memcpy(tensors, all, sizeof all);
+    return GUARD_NUMBERS;
+}
+
+static int tensors_of(const struct training_state *state, struct named_tensor *tensors) {
+    static const char *const names[VECTORS] = {"weights", "velocity", "square",
+                                               "average", "running",  "average_running"};
+    static const char *const good_names[VECTORS] = {"good.weights", "good.velocity",
+                                                    "good.square",  "good.average",
+                                                    "good.running", "good.average_running"};
+    int count = vectors_of(state, names, tensors);
+    if (state->good != NULL)
+        count += vectors_of(state->good, good_names, tensors + count);
+    return count + guard_of(&state->guard, tensors + count);
 }
 
 static void previous_path(const char *path, char *previous, size_t size) {
@@ -51,10 +70,10 @@ enum status checkpoint_save(const struct training_state *state, const char *path
     /* Killed after this line, the previous file is the newest. */
     if (rename(path, previous) != 0 && errno != ENOENT)
         return fail(STATUS_FAILED, "cannot rename %s: %s", path, strerror(errno));
-    struct named_tensor tensors[MOST_VECTORS];
+    struct named_tensor tensors[MOST_TENSORS];
     const struct metadata metadata[] = {
         {"format", format}, {"step", step}, {"config_hash", hash_text}};
-    return safetensors_write(path, tensors, vectors_of(state, tensors), metadata, 3);
+    return safetensors_write(path, tensors, tensors_of(state, tensors), metadata, 3);
 }
 
 static enum status read_step(const struct safetensors *file, const char *path, int64_t *step) {
@@ -70,10 +89,10 @@ static enum status read_state(struct training_state *state, const struct safeten
                               const char *path) {
     int64_t step;
     TRY(read_step(file, path, &step));
-    struct named_tensor tensors[MOST_VECTORS];
-    int count = vectors_of(state, tensors);
+    struct named_tensor tensors[MOST_TENSORS];
+    int count = tensors_of(state, tensors);
     for (int i = 0; i < count; i++)
-        TRY(safetensors_copy(file, path, tensors[i].name, TENSOR_F32, 1, tensors[i].shape,
+        TRY(safetensors_copy(file, path, tensors[i].name, tensors[i].type, 1, tensors[i].shape,
                              (void *)(uintptr_t)tensors[i].data));
     state->step = step;
     return STATUS_OK;

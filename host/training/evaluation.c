@@ -7,7 +7,7 @@
 struct evaluator {
     struct pass *pass;
     const struct memory *memory;
-    int batch;
+    int batch, classes;
     size_t picture_bytes;
     uint8_t *pictures; /* [batch] */
     int *labels;       /* [batch] */
@@ -31,6 +31,7 @@ static enum status create_parts(struct evaluator *evaluator, const struct networ
     options.backward = options.shared_norm = false;
     TRY(pass_create(&evaluator->pass, network, ops, pool, &options));
     evaluator->batch = options.images;
+    evaluator->classes = network->classes;
     evaluator->memory = ops->memory;
     evaluator->picture_bytes = (size_t)network->height * network->width * network->channels;
     size_t statistics = pass_statistics(evaluator->pass)->size, batch = evaluator->batch;
@@ -95,7 +96,8 @@ static enum status gather(struct evaluator *evaluator, const struct subnetwork *
         memcpy(evaluator->pictures + (size_t)(i - first) * evaluator->picture_bytes,
                images->pictures->pixels + (size_t)image * evaluator->picture_bytes,
                evaluator->picture_bytes);
-        evaluator->labels[i - first] = images->pictures->labels[image];
+        if (images->pictures->labels != NULL)
+            evaluator->labels[i - first] = images->pictures->labels[image];
     }
     *count = end - first;
     struct batch_group group = {.sub = sub, .images = *count};
@@ -137,6 +139,22 @@ enum status evaluator_run(struct evaluator *evaluator, const struct subnetwork *
         evaluation->loss += result.loss * count / images->count;
     }
     evaluation->accuracy = (double)evaluation->correct / images->count;
+    return STATUS_OK;
+}
+
+enum status evaluator_predict(struct evaluator *evaluator, const struct subnetwork *sub,
+                              const real *statistics, const struct image_set *images,
+                              real *logits) {
+    TRY(pass_set_statistics(evaluator->pass, statistics));
+    struct pass_batch batch = {.pictures = evaluator->pictures};
+    for (int b = 0; b < batches_of(evaluator, images); b++) {
+        int count;
+        struct pass_result result;
+        TRY(gather(evaluator, sub, images, b, &count));
+        TRY(pass_forward(evaluator->pass, &batch, STATISTICS_GIVEN, &result));
+        TRY(pass_logits(evaluator->pass, count, logits));
+        logits += (size_t)count * (size_t)evaluator->classes;
+    }
     return STATUS_OK;
 }
 

@@ -41,6 +41,10 @@ enum status evaluator_run(struct evaluator *evaluator, const struct subnetwork *
                           const real *statistics, const struct image_set *images,
                           struct evaluation *evaluation);
 
+/* logits[images->count][classes], with room for READ_SLACK more; labels are not read. */
+enum status evaluator_predict(struct evaluator *evaluator, const struct subnetwork *sub,
+                              const real *statistics, const struct image_set *images, real *logits);
+
 /* logits[images][classes] of pictures that lie in memory, at most a batch of the pass. */
 enum status evaluator_logits(struct evaluator *evaluator, const struct subnetwork *sub,
                              const real *statistics, const uint8_t *pictures, int images,

@@ -4,7 +4,8 @@
  *   supernet  supernet.safetensors                  (unfinished: supernet.state.safetensors)
  *   search    search.jsonl, found.yaml
  *   train     found.safetensors                     (unfinished: found.state.safetensors)
- * and found-N.yaml, found-N.safetensors for point N of the trade-off curve. A result names the hash
+ * and found-N.yaml, found-N.safetensors for point N of the trade-off curve; evaluation.json (or
+ * evaluation-N.json) of `taper evaluate`. A result names the hash
  * of the keys that it depends on; a step is done when its result has the hash of this run.
  */
 #ifndef TAPER_RUN_H

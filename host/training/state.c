@@ -23,10 +23,20 @@ static enum status create_vectors(struct training_state *state,
                          "the running statistics' average");
 }
 
+static enum status create_good(struct training_state *state, const struct training_config *config) {
+    TRY(allocate(&state->good, 1, sizeof *state->good, "a good state"));
+    state->good->parameters = state->parameters;
+    state->good->statistics = state->statistics;
+    return create_vectors(state->good, config);
+}
+
 enum status state_create(struct training_state *state, const struct training_config *config,
                          size_t parameters, size_t statistics) {
-    *state = (struct training_state){.parameters = parameters, .statistics = statistics};
+    *state = (struct training_state){
+        .parameters = parameters, .statistics = statistics, .guard.good_step = -1};
     enum status status = create_vectors(state, config);
+    if (status == STATUS_OK && config->guard_returns > 0)
+        status = create_good(state, config);
     if (status != STATUS_OK)
         state_release(state);
     return status;
@@ -39,6 +49,9 @@ void state_release(struct training_state *state) {
     free(state->average);
     free(state->running);
     free(state->average_running);
+    if (state->good != NULL)
+        state_release(state->good);
+    free(state->good);
     *state = (struct training_state){0};
 }
 
@@ -65,12 +78,8 @@ static void vectors_of(struct training_state *state, struct vector vectors[VECTO
     memcpy(vectors, all, sizeof all);
 }
 
-enum status state_mirror(struct training_state *mirror, const struct training_state *state,
-                         const struct memory *memory) {
+static enum status take_vectors(struct training_state *mirror, const struct memory *memory) {
     struct vector vectors[VECTORS];
-    *mirror = *state;
-    if (!memory->separate)
-        return STATUS_OK;
     vectors_of(mirror, vectors);
     enum status status = STATUS_OK;
     for (int i = 0; i < VECTORS; i++) {
@@ -83,34 +92,61 @@ enum status state_mirror(struct training_state *mirror, const struct training_st
     return status;
 }
 
+enum status state_mirror(struct training_state *mirror, const struct training_state *state,
+                         const struct memory *memory) {
+    *mirror = *state;
+    if (!memory->separate)
+        return STATUS_OK;
+    mirror->good = NULL;
+    TRY(take_vectors(mirror, memory));
+    if (state->good == NULL)
+        return STATUS_OK;
+    TRY(allocate(&mirror->good, 1, sizeof *mirror->good, "a good state"));
+    return state_mirror(mirror->good, state->good, memory);
+}
+
 void state_mirror_release(struct training_state *mirror, const struct memory *memory) {
     struct vector vectors[VECTORS];
     vectors_of(mirror, vectors);
     for (int i = 0; memory->separate && i < VECTORS; i++)
         memory->give_back(*vectors[i].values);
+    if (memory->separate && mirror->good != NULL) {
+        state_mirror_release(mirror->good, memory);
+        free(mirror->good);
+    }
     *mirror = (struct training_state){0};
 }
 
-static enum status copy_vectors(struct training_state *to, const struct training_state *from,
-                                const struct memory *memory) {
+enum status state_copy(struct training_state *to, const struct training_state *from,
+                       const struct memory *memory) {
     struct vector into[VECTORS], of[VECTORS];
     struct training_state source = *from;
     vectors_of(to, into);
     vectors_of(&source, of);
-    for (int i = 0; memory->separate && i < VECTORS; i++)
+    for (int i = 0; i < VECTORS; i++)
         if (*into[i].values != NULL)
             TRY(memory->copy(*into[i].values, *of[i].values, into[i].count * sizeof(real)));
+    return STATUS_OK;
+}
+
+static enum status copy_all(struct training_state *to, const struct training_state *from,
+                            const struct memory *memory) {
+    if (memory->separate) {
+        TRY(state_copy(to, from, memory));
+        if (to->good != NULL)
+            TRY(state_copy(to->good, from->good, memory));
+    }
     return memory->finish();
 }
 
 enum status state_to_mirror(struct training_state *mirror, const struct training_state *state,
                             const struct memory *memory) {
-    return copy_vectors(mirror, state, memory);
+    return copy_all(mirror, state, memory);
 }
 
 enum status state_from_mirror(struct training_state *state, const struct training_state *mirror,
                               const struct memory *memory) {
-    return copy_vectors(state, mirror, memory);
+    return copy_all(state, mirror, memory);
 }
 
 const real *state_result(const struct training_state *state) {

@@ -17,7 +17,7 @@
 enum { MOST_YAML_BYTES = 1 << 20 };
 
 /* Of the result; 2: tensors have the names of export/names.h. */
-static const char format[] = "taper network 2";
+const char found_format[] = "taper network 2";
 
 /* A found network on its way through this step. */
 struct found {
@@ -76,7 +76,7 @@ static void found_close(struct found *found) {
 
 static enum status is_done(const struct found *found, bool *done) {
     char theirs[64];
-    TRY(weights_hash(found->result, format, theirs, sizeof theirs));
+    TRY(weights_hash(found->result, found_format, theirs, sizeof theirs));
     *done = strcmp(theirs, found->hash_text) == 0;
     return STATUS_OK;
 }
@@ -214,7 +214,7 @@ static enum status write_result(struct run *run, struct found *found) {
     TRY(test_accuracy(run, found, weights, statistics, &evaluation));
     snprintf(accuracy, sizeof accuracy, "%.6f", evaluation.accuracy);
     const struct metadata metadata[] = {
-        {"format", format}, {"config_hash", found->hash_text}, {"test_accuracy", accuracy}};
+        {"format", found_format}, {"config_hash", found->hash_text}, {"test_accuracy", accuracy}};
     TRY(weights_write(found->result, &found->parameters, weights, &found->statistics, statistics,
                       found->state.step, metadata, 3));
     checkpoint_remove(found->state_path);
@@ -286,18 +286,4 @@ enum status found_cost(const struct run *run, const char *name, struct cost *cos
     *cost = network_cost(&network, &whole);
     network_release(&network);
     return STATUS_OK;
-}
-
-enum status found_evaluate(struct run *run, const char *name, struct evaluation *evaluation) {
-    struct found found;
-    enum status status;
-    TRY_CLEANUP(found_open(&found, run, name));
-    TRY_CLEANUP(state_create(&found.state, &run->config.train.training, found.parameters.size,
-                             found.statistics.size));
-    TRY_CLEANUP(weights_read(found.result, &found.parameters, found.state.weights,
-                             &found.statistics, found.state.running));
-    TRY_CLEANUP(test_accuracy(run, &found, found.state.weights, found.state.running, evaluation));
-done:
-    found_close(&found);
-    return status;
 }

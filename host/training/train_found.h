@@ -5,7 +5,7 @@
 #include "training/run.h"
 
 /* NAME.yaml -> NAME.safetensors: weights, running statistics, and in the metadata the accuracy on
- * the test images, which are read here and by found_evaluate() only. Does nothing when done. */
+ * the test images, which are read here and by `taper evaluate` only. Does nothing when done. */
 enum status train_found(struct run *run, const char *name);
 
 /* An error unless NAME.safetensors is what train_found() makes with the run's keys. */
@@ -14,11 +14,11 @@ enum status found_must_be_done(const struct run *run, const char *name);
 /* Before any work: can the file be read that a training yet to come starts from (train.init)? */
 enum status found_check_init(const struct run *run);
 
+/* Its metadata "format". */
+extern const char found_format[];
+
 /* What a done NAME.safetensors says of itself. */
 enum status found_accuracy(const struct run *run, const char *name, double *accuracy);
 enum status found_cost(const struct run *run, const char *name, struct cost *cost);
-
-/* The network of NAME.yaml with the weights of NAME.safetensors on the test images. */
-enum status found_evaluate(struct run *run, const char *name, struct evaluation *evaluation);
 
 #endif

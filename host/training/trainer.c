@@ -3,10 +3,10 @@
 #include "support/interrupt.h"
 #include "support/memory.h"
 #include "training/checkpoint.h"
+#include "training/guard.h"
 #include "training/optimise.h"
 #include "training/schedule.h"
 
-#include <math.h>
 #include <stdlib.h>
 
 /* What the loop holds beside the state. */
@@ -106,14 +106,7 @@ static enum status forward_backward(struct trainer *trainer, struct pass_result 
                            &batch.teacher));
     TRY(set_groups(trainer));
     TRY(pass_set_parameters(trainer->pass, trainer->work.weights));
-    TRY(pass_forward_backward(trainer->pass, &batch, trainer->gradient, result));
-    if (!isfinite(result->loss))
-        return fail(STATUS_FAILED,
-                    "the loss of step %lld is not finite; lower %s.learning_rate (now %g) or raise "
-                    "%s.warmup_epochs",
-                    (long long)trainer->state->step, task->name, task->config->learning_rate,
-                    task->name);
-    return STATUS_OK;
+    return pass_forward_backward(trainer->pass, &batch, trainer->gradient, result);
 }
 
 static enum status keep_statistics(struct trainer *trainer, double keep) {
@@ -139,13 +132,37 @@ static enum status update(struct trainer *trainer, double rate) {
     return keep_statistics(trainer, keep);
 }
 
+static enum status save(struct trainer *trainer) {
+    TRY(state_from_mirror(trainer->state, &trainer->work, trainer->task->ops->memory));
+    TRY(checkpoint_save(trainer->state, trainer->task->state_path, trainer->task->hash));
+    trainer->saved = log_seconds();
+    return times_save(trainer->task->times);
+}
+
+/* Saved at once, so that no return is reported twice. */
+static enum status go_back(struct trainer *trainer, double loss) {
+    const struct training_task *task = trainer->task;
+    const struct guard_task guard = {.name = task->name,
+                                     .config = task->config,
+                                     .memory = task->ops->memory,
+                                     .log = task->log,
+                                     .steps = trainer->steps};
+    TRY(guard_return(&guard, trainer->state, &trainer->work, loss));
+    return save(trainer);
+}
+
 static enum status step(struct trainer *trainer) {
     struct training_state *state = trainer->state;
     const struct training_config *config = trainer->task->config;
-    double rate = schedule_rate(config, trainer->batches, state->step);
+    double rate =
+        schedule_rate(config, trainer->batches, state->step) * guard_factor(&state->guard, config);
     double waited = loader_waited(trainer->loader);
     struct pass_result result;
     TRY(forward_backward(trainer, &result));
+    if (!guard_accepts(&state->guard, config, trainer->task->network->classes, result.loss))
+        return go_back(trainer, result.loss);
+    if (guard_begins_window(state, config))
+        TRY(guard_keep(state, &trainer->work, trainer->task->ops->memory));
     TRY(update(trainer, rate));
     state->step++;
     struct meter_step said = {.done = state->step,
@@ -155,13 +172,6 @@ static enum status step(struct trainer *trainer) {
                               .rate = rate,
                               .waited = loader_waited(trainer->loader) - waited};
     return meter_step(&trainer->meter, &said);
-}
-
-static enum status save(struct trainer *trainer) {
-    TRY(state_from_mirror(trainer->state, &trainer->work, trainer->task->ops->memory));
-    TRY(checkpoint_save(trainer->state, trainer->task->state_path, trainer->task->hash));
-    trainer->saved = log_seconds();
-    return times_save(trainer->task->times);
 }
 
 static enum status load(struct trainer *trainer) {

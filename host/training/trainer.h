@@ -35,7 +35,8 @@ struct training_task {
 };
 
 /* Trains `state` to the end. An interrupt (support/interrupt.h) ends it after the running step with
- * everything saved and STATUS_INTERRUPTED. A loss that is not finite is an error. */
+ * everything saved and STATUS_INTERRUPTED. A loss that diverges is the guard's business (guard.h).
+ */
 enum status train(const struct training_task *task, struct training_state *state);
 
 #endif

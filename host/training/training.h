@@ -29,6 +29,9 @@ struct training_config {
     double label_smoothing;
     double ema;          /* decay of the weights' average per step; 0: none */
     double save_seconds; /* at least so often */
+    /* guard.h */
+    int guard_window, guard_returns;
+    double guard_jump, guard_rate;
 };
 
 /* the `supernet` section */

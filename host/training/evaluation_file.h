@@ -1,0 +1,19 @@
+/* evaluation.json of a run folder: what `taper evaluate` found, for programs and the report. */
+#ifndef TAPER_EVALUATION_FILE_H
+#define TAPER_EVALUATION_FILE_H
+
+#include "data/dataset.h"
+#include "training/predictions.h"
+
+/* {"format": "taper evaluation 1", "network": "found", "images": N,
+ *  "top1": 0.9256, "top5": 0.9981, "loss": 0.2134,
+ *  "classes": [{"name": "Bag", "images": 1000, "correct": 981, "accuracy": 0.981}, ...],
+ *  "confusion": [[...], ...]       row: the label, column: the predicted class; images
+ *  "hardest": [{"index": 17, "label": 3, "predicted": 5, "probability": 0.98,
+ *               "label_probability": 0.001, "picture": "data:image/png;base64,..."}, ...]}
+ * top1, top5 and accuracy are shares; accuracy is null for a class without images. hardest: at most
+ * MOST_HARDEST images, the least probability of the right class first; index counts from 0. */
+enum status evaluation_write(const char *path, const char *network, const struct tables *tables,
+                             const struct data_config *data, const struct pictures *pictures);
+
+#endif
