@@ -1,45 +1,9 @@
 /* taper evaluate: the trained network on the test images, as tables. */
 #include "commands/commands.h"
 #include "commands/steps.h"
-#include "training/evaluation_file.h"
-#include "training/trained.h"
+#include "training/evaluate_found.h"
 
 #include <stdio.h>
-
-/* What this command works with. */
-struct evaluate {
-    struct run *run;
-    const struct options *options;
-    char name[32]; /* of the network */
-    struct pictures pictures;
-    struct predictions predictions;
-    struct tables tables;
-};
-
-static enum status predict(struct evaluate *work) {
-    struct run *run = work->run;
-    struct trained trained;
-    TRY(trained_open(&trained, &run->config, work->name, run->ops, run->pool));
-    enum status status = predictions_create(&work->predictions, work->pictures.count,
-                                            trained.network.classes, work->pictures.labels);
-    if (status == STATUS_OK)
-        status = trained_predict(&trained, &work->pictures, work->predictions.logits);
-    trained_close(&trained);
-    return status;
-}
-
-static enum status write_files(const struct evaluate *work) {
-    char file[64], path[RUN_PATH];
-    const struct options *options = work->options;
-    if (options->predictions != NULL)
-        TRY(predictions_write(&work->predictions, options->predictions, work->name));
-    if (options->point < 0)
-        snprintf(file, sizeof file, "evaluation.json");
-    else
-        snprintf(file, sizeof file, "evaluation-%d.json", options->point);
-    return evaluation_write(run_path(work->run, file, path), work->name, &work->tables,
-                            &work->run->config.data, &work->pictures);
-}
 
 /* The wrong class that takes most images of a label; the label itself when none does. */
 static int most_mistaken(const struct tables *tables, int label) {
@@ -83,44 +47,34 @@ static void print_confusion(const struct tables *tables) {
     putchar('\n');
 }
 
-static enum status say(const struct evaluate *work) {
-    const struct tables *tables = &work->tables;
+static enum status say(struct run *run, const char *name, const struct tables *tables) {
     double top1 = (double)tables->top1 / tables->images,
            top5 = (double)tables->top5 / tables->images;
-    TRY(log_event(work->run->log, "{s:s, s:s, s:f, s:f, s:f}", "event", "evaluation", "network",
-                  work->name, "test_accuracy", top1, "top5", top5, "loss", tables->loss));
-    TRY(log_say(work->run->log,
+    TRY(log_event(run->log, "{s:s, s:s, s:f, s:f, s:f}", "event", "evaluation", "network", name,
+                  "test_accuracy", top1, "top5", top5, "loss", tables->loss));
+    TRY(log_say(run->log,
                 "%.2f %% of the test images right (%d of %d), %.2f %% among the first five, loss "
                 "%.4f",
                 100 * top1, tables->top1, tables->images, 100 * top5, tables->loss));
-    print_classes(tables, &work->run->config.data);
+    print_classes(tables, &run->config.data);
     print_confusion(tables);
     return STATUS_OK;
-}
-
-static enum status evaluate(struct evaluate *work) {
-    struct run *run = work->run;
-    steps_name(work->options, work->name);
-    TRY(pictures_load(&work->pictures, &run->config.data, DATA_TEST));
-    TRY(run_check_pictures(run, &work->pictures));
-    TRY(predict(work));
-    TRY(tables_make(&work->tables, &work->predictions));
-    TRY(write_files(work));
-    return say(work);
 }
 
 static enum status execute(int argc, char **argv) {
     struct options options;
     struct run run;
+    struct tables tables;
+    char name[32];
     TRY(options_parse(&options, OPTIONS_EVALUATE, command_evaluate.summary, argc, argv));
     TRY(steps_open(&run, &options));
-    struct evaluate work = {.run = &run, .options = &options};
-    enum status status = evaluate(&work);
+    steps_name(&options, name);
+    enum status status = evaluate_found(&run, name, options.predictions, &tables);
+    if (status == STATUS_OK)
+        status = say(&run, name, &tables);
     if (status == STATUS_OK)
         status = steps_report(&run);
-    tables_release(&work.tables);
-    predictions_release(&work.predictions);
-    pictures_release(&work.pictures);
+    tables_release(&tables);
     run_close(&run);
     return status;
 }

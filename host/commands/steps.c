@@ -5,6 +5,7 @@
 #include "search/run_search.h"
 #include "support/interrupt.h"
 #include "support/machine.h"
+#include "training/evaluate_found.h"
 #include "training/train_found.h"
 #include "training/train_supernet.h"
 
@@ -104,6 +105,15 @@ static enum status report_done(struct run *run, const char *name, const char *st
     return steps_report(run);
 }
 
+static enum status evaluate(struct run *run, const char *name) {
+    struct tables tables;
+    if (evaluation_is_done(run, name))
+        return STATUS_OK;
+    enum status status = evaluate_found(run, name, NULL, &tables);
+    tables_release(&tables);
+    return status;
+}
+
 enum status steps_train(struct run *run, const struct options *options) {
     char name[32];
     TRY(search_must_be_done(run));
@@ -112,5 +122,6 @@ enum status steps_train(struct run *run, const struct options *options) {
     steps_name(options, name);
     TRY(train_found(run, name));
     TRY(steps_export(run, options, name));
+    TRY(evaluate(run, name));
     return report_done(run, name, options->point < 0 ? "train" : name);
 }

@@ -25,8 +25,8 @@ const char *steps_name(const struct options *options, char name[32]);
  * that the options name. */
 enum status steps_export(struct run *run, const struct options *options, const char *name);
 
-/* Trains and exports the network found, or the point asked for; then prints the line that a person
- * can quote and appends the "done" object to log.jsonl. */
+/* Trains, exports and evaluates the network found, or the point asked for; then prints the line
+ * that a person can quote and appends the "done" object to log.jsonl. */
 enum status steps_train(struct run *run, const struct options *options);
 
 #endif

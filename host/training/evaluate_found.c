@@ -1,0 +1,60 @@
+#include "training/evaluate_found.h"
+#include "support/file.h"
+#include "training/evaluation_file.h"
+#include "training/trained.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+/* found -> evaluation.json, found-3 -> evaluation-3.json */
+static const char *evaluation_path(const struct run *run, const char *name, char path[RUN_PATH]) {
+    char file[64];
+    snprintf(file, sizeof file, "evaluation%s.json", name + strlen("found"));
+    return run_path(run, file, path);
+}
+
+static enum status predict(struct run *run, const char *name, const struct pictures *pictures,
+                           struct predictions *predictions) {
+    struct trained trained;
+    TRY(trained_open(&trained, &run->config, name, run->ops, run->pool));
+    enum status status =
+        predictions_create(predictions, pictures->count, trained.network.classes, pictures->labels);
+    if (status == STATUS_OK)
+        status = trained_predict(&trained, pictures, predictions->logits);
+    trained_close(&trained);
+    return status;
+}
+
+enum status evaluate_found(struct run *run, const char *name, const char *predictions_path,
+                           struct tables *tables) {
+    struct pictures pictures = {0};
+    struct predictions predictions = {0};
+    char path[RUN_PATH];
+    enum status status;
+    *tables = (struct tables){0};
+    TRY_CLEANUP(pictures_load(&pictures, &run->config.data, DATA_TEST));
+    TRY_CLEANUP(run_check_pictures(run, &pictures));
+    TRY_CLEANUP(predict(run, name, &pictures, &predictions));
+    TRY_CLEANUP(tables_make(tables, &predictions));
+    if (predictions_path != NULL)
+        TRY_CLEANUP(predictions_write(&predictions, predictions_path, name));
+    TRY_CLEANUP(evaluation_write(evaluation_path(run, name, path), name, tables, &run->config.data,
+                                 &pictures));
+done:
+    predictions_release(&predictions);
+    pictures_release(&pictures);
+    return status;
+}
+
+bool evaluation_is_done(const struct run *run, const char *name) {
+    char path[RUN_PATH], weights[RUN_PATH], file[64];
+    struct stat evaluation, result;
+    snprintf(file, sizeof file, "%s.safetensors", name);
+    if (stat(evaluation_path(run, name, path), &evaluation) != 0 ||
+        stat(run_path(run, file, weights), &result) != 0)
+        return false;
+    return evaluation.st_mtim.tv_sec > result.st_mtim.tv_sec ||
+           (evaluation.st_mtim.tv_sec == result.st_mtim.tv_sec &&
+            evaluation.st_mtim.tv_nsec >= result.st_mtim.tv_nsec);
+}
