@@ -134,6 +134,7 @@ damaged() { # FILE WORDS COMMAND...: COMMAND changes the file
     rm -rf "$folder/as-damaged" && cp -a "$folder/run" "$folder/as-damaged"
     in_folder $damaged_code "$folder/run/$file$words" "$folder/run"
     find "$folder/run" -name search.scores.jsonl -empty -delete # of a search that was taken up
+    rm -f "$folder/as-damaged/report.html" "$folder/run/report.html" # shows what is there now
     same_run "$folder/as-damaged" "$folder/run" || fail "a damaged $file changed the folder"
 }
 cut_end() { truncate -s -"${2:-1}" "$1"; }

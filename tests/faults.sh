@@ -39,7 +39,7 @@ for kind in memory write sync; do
         run "$folder/run" env "LD_PRELOAD=$faults" FAULT=$kind FAULT_AT=$at || code=$?
         where="$kind call $at of $calls"
         case $code in
-        0) survived=$((survived + 1)) ;; # what failed was not needed, like a larger buffer of stdio
+        0) survived=$((survived + 1)) ;; # what failed was not needed, like a report
         1)
             if [ "$(wc -l <"$folder/error.txt")" -ne 1 ] || ! grep -q '^error: .' "$folder/error.txt"; then
                 fail "not one sentence after $where"
@@ -52,6 +52,7 @@ for kind in memory write sync; do
         same_run "$folder/whole" "$folder/run" || fail "the bits differ after $where"
         sample=$((sample + 1))
     done
-    [ $((2 * survived)) -le $count ] || fail "$survived of $count $kind faults had no effect"
+    # nearly half of the allocations are those of the report, without which a run goes on
+    [ $((4 * survived)) -le $((3 * count)) ] || fail "$survived of $count $kind faults had no effect"
     echo "faults.sh: $kind: $count of $calls calls failed, $survived without effect; the same bits"
 done

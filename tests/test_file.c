@@ -107,6 +107,35 @@ static void failing_disk_leaves_the_old_file(void **state) {
     assert_int_equal(test_files(), 1);
 }
 
+static void print_numbers(const void *count, FILE *file) {
+    for (int i = 0; i < *(const int *)count; i++)
+        fprintf(file, "%d\n", i);
+}
+
+/* Whichever growth of the text finds no memory: no file rather than half of one. */
+static void a_text_without_memory_is_not_written(void **state) {
+    (void)state;
+    char path[256];
+    snprintf(path, sizeof path, "%s", test_path("text"));
+    int count = 5000, failures = -1;
+    enum status status = STATUS_FAILED;
+    for (long n = 1; status != STATUS_OK; n++, failures++) {
+        allocate_fail_at(n);
+        status = file_replace_text(path, print_numbers, &count);
+        allocate_fail_at(0);
+        assert_int_equal(test_files(), status == STATUS_OK);
+        if (status != STATUS_OK)
+            assert_sentence_has("no memory", "text");
+    }
+    assert_true(failures >= 2);
+    char *data;
+    size_t size;
+    assert_int_equal(file_read(path, MOST, &data, &size), STATUS_OK);
+    assert_int_equal(size, 10 + 90 * 2 + 900 * 3 + 4000 * 4 + 5000);
+    assert_string_equal(data + size - 10, "4998\n4999\n");
+    free(data);
+}
+
 static void names_without_a_folder_are_of_this_one(void **state) {
     (void)state;
     char before[4096];
@@ -254,6 +283,7 @@ int main(void) {
         cmocka_unit_test_setup(parts_are_written_in_order, fresh_folder),
         cmocka_unit_test_setup(short_and_interrupted_writes_go_on, fresh_folder),
         cmocka_unit_test_setup(failing_disk_leaves_the_old_file, fresh_folder),
+        cmocka_unit_test_setup(a_text_without_memory_is_not_written, fresh_folder),
         cmocka_unit_test_setup(names_without_a_folder_are_of_this_one, fresh_folder),
         cmocka_unit_test_setup(full_disk_leaves_the_old_file, fresh_folder),
         cmocka_unit_test_setup(errors_name_the_file_and_the_reason, fresh_folder),

@@ -306,6 +306,27 @@ static void missing_memory_has_a_sentence(void **state) {
     allocate_fail_at(0);
 }
 
+/* Whatever part of the header finds no memory: no file rather than one with another header. */
+static void a_header_without_memory_is_not_written(void **state) {
+    (void)state;
+    char path[256];
+    snprintf(path, sizeof path, "%s", test_path("memory.safetensors"));
+    enum status status = STATUS_FAILED;
+    for (int n = 1; status != STATUS_OK; n++) {
+        allocate_fail_at(n);
+        status = safetensors_write(path, tensors, TENSORS, notes, 2);
+        allocate_fail_at(0);
+        assert_int_equal(test_files(), status == STATUS_OK);
+        assert_int_equal(status, failure()[0] == '\0' ? STATUS_OK : STATUS_FAILED);
+        assert_true(n > 20 || status != STATUS_OK);
+        failure_clear();
+    }
+    struct safetensors file;
+    assert_int_equal(safetensors_read(&file, path), STATUS_OK);
+    assert_int_equal(file.count, TENSORS);
+    safetensors_release(&file);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(written_files_are_read_again, fresh_folder),
@@ -316,6 +337,7 @@ int main(void) {
         cmocka_unit_test_setup(copies_are_checked, fresh_folder),
         cmocka_unit_test_setup(what_could_not_be_read_again_is_not_written, fresh_folder),
         cmocka_unit_test_setup(missing_memory_has_a_sentence, fresh_folder),
+        cmocka_unit_test_setup(a_header_without_memory_is_not_written, fresh_folder),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,6 +2,7 @@
 #include "config/config.h"
 #include "config/keys.h"
 #include "support/file.h"
+#include "support/text.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -38,11 +39,10 @@ enum status config_write(const struct config *config, const char *path) {
 }
 
 enum status config_hash(const struct config *config, enum config_step step, uint64_t *hash) {
-    char *text = NULL;
-    size_t size;
-    FILE *file = open_memstream(&text, &size);
-    if (file == NULL)
-        return fail(STATUS_FAILED, "no memory to hash the configuration");
+    static const char what[] = "the hash of the configuration";
+    struct text text;
+    FILE *file;
+    TRY(text_open(&text, &file, what));
     for (int i = 0; i < key_count; i++) {
         if (keys[i].first_step > (int)step)
             continue;
@@ -53,11 +53,8 @@ enum status config_hash(const struct config *config, enum config_step step, uint
             key_write(&keys[i], config, file);
         fputc('\n', file);
     }
-    enum status status = STATUS_OK;
-    if (fclose(file) != 0)
-        status = fail(STATUS_FAILED, "no memory to hash the configuration");
-    else
-        *hash = hash_bytes(HASH_START, text, size);
-    free(text);
-    return status;
+    TRY(text_close(&text, file, what));
+    *hash = hash_bytes(HASH_START, text.bytes, text.size);
+    free(text.bytes);
+    return STATUS_OK;
 }

@@ -8,6 +8,7 @@
 #include "metric/process.h"
 #include "metric/reply.h"
 #include "network/subnetwork_json.h"
+#include "support/json.h"
 #include "support/memory.h"
 
 #include <stdlib.h>
@@ -66,7 +67,7 @@ static enum status ask(struct metric *metric, const struct subnetwork *sub, doub
     command->questions++;
     json_t *question = json_pack("{s:I, s:o}", "id", command->questions, "subnetwork",
                                  subnetwork_to_json(metric->network, sub));
-    char *text = question ? json_dumps(question, JSON_COMPACT) : NULL;
+    char *text = question ? json_text(question, JSON_COMPACT) : NULL;
     json_decref(question);
     if (!text)
         return fail(STATUS_FAILED, "no memory to ask metric \"%s\"", metric->config.name);

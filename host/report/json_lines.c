@@ -68,7 +68,7 @@ static enum status write_line(const struct json_lines *lines, char *text) {
 }
 
 enum status json_lines_append(struct json_lines *lines, json_t *object) {
-    char *text = json_dumps(object, JSON_REAL_PRECISION(17));
+    char *text = json_text(object, JSON_REAL_PRECISION(17));
     json_decref(object);
     if (text == NULL)
         return fail(STATUS_FAILED,

@@ -1,6 +1,7 @@
 #include "report/times.h"
 #include "report/log.h"
 #include "support/file.h"
+#include "support/json.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -58,7 +59,7 @@ enum status times_save(struct times *times) {
     double now = log_seconds();
     TRY(set(times, times->step, times_of(times, times->step) + now - times->started));
     times->started = now;
-    char *text = json_dumps(times->seconds, JSON_INDENT(2));
+    char *text = json_text(times->seconds, JSON_INDENT(2));
     if (text == NULL)
         return fail(STATUS_FAILED, "no memory for %s", times->path);
     struct file_part part = {text, strlen(text)};

@@ -98,7 +98,10 @@ enum status sample_file_keep_score(struct sample_file *file, const struct sample
 enum status sample_file_append(struct sample_file *file, const struct sample *samples, int count) {
     for (int i = 0; i < count; i++) {
         json_t *line = sample_to_json(file->space, &samples[i]);
-        json_object_set_new(line, "config_hash", json_string(file->hash));
+        if (json_object_set_new(line, "config_hash", json_string(file->hash)) != 0) {
+            json_decref(line);
+            return fail(STATUS_FAILED, "no memory for the samples of the search");
+        }
         TRY(json_lines_append(&file->lines, line));
     }
     TRY(json_lines_sync(&file->lines));

@@ -1,5 +1,6 @@
 #include "support/file.h"
 #include "support/memory.h"
+#include "support/text.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -102,19 +103,13 @@ static enum status read_all(int file, const char *path, size_t most, char **data
 
 enum status file_replace_text(const char *path, void (*write)(const void *context, FILE *file),
                               const void *context) {
-    struct file_part part = {0};
-    char *text = NULL;
-    FILE *file = open_memstream(&text, &part.size);
-    if (file == NULL)
-        return fail(STATUS_FAILED, "no memory to write %s", path);
+    struct text text;
+    FILE *file;
+    TRY(text_open(&text, &file, path));
     write(context, file);
-    enum status status = STATUS_OK;
-    if (fclose(file) != 0)
-        status = fail(STATUS_FAILED, "no memory to write %s", path);
-    part.data = text;
-    if (status == STATUS_OK)
-        status = file_replace(path, &part, 1);
-    free(text);
+    TRY(text_close(&text, file, path));
+    enum status status = file_replace(path, &(struct file_part){text.bytes, text.size}, 1);
+    free(text.bytes);
     return status;
 }
 

@@ -13,7 +13,7 @@ void allocate_fail_at(long n) {
     atomic_store(&calls_until_failure, n);
 }
 
-static bool refused(void) {
+bool allocate_refused(void) {
     long left = atomic_load(&calls_until_failure);
     while (left > 0 && !atomic_compare_exchange_weak(&calls_until_failure, &left, left - 1))
         ;
@@ -30,7 +30,7 @@ enum status allocate(void *pointer, size_t count, size_t size, const char *what)
     memcpy(pointer, &memory, sizeof memory); /* the caller's pointer has another type */
     if (__builtin_mul_overflow(count, size, &bytes))
         return fail(STATUS_FAILED, "no memory for %s (%zu times %zu bytes)", what, count, size);
-    if (!refused())
+    if (!allocate_refused())
         memory = calloc(bytes > 0 ? bytes : 1, 1);
     if (memory == NULL)
         return no_memory(what, bytes);
@@ -64,7 +64,8 @@ size_t arena_piece(size_t bytes) {
 enum status arena_create(struct arena **arena, size_t bytes, const char *what) {
     struct arena *made = NULL;
     *arena = NULL;
-    if (bytes > SIZE_MAX - ALIGNMENT || refused() || (made = calloc(1, sizeof *made)) == NULL)
+    if (bytes > SIZE_MAX - ALIGNMENT || allocate_refused() ||
+        (made = calloc(1, sizeof *made)) == NULL)
         return no_memory(what, bytes);
     made->size = round_up(bytes > 0 ? bytes : 1);
     made->base = mmap(NULL, made->size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -6,11 +6,15 @@
 #define TAPER_MEMORY_H
 
 #include "support/status.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 /* count * size zeroed bytes into *pointer (a pointer to a pointer). Overflow, or no memory: a
  * sentence that names `what`, and *pointer is NULL. */
 enum status allocate(void *pointer, size_t count, size_t size, const char *what);
+
+/* Counts as a call of allocate for allocate_fail_at(); true: this one must fail. */
+bool allocate_refused(void);
 
 /* The n-th call of allocate or arena_create from now on fails (1 = the next); 0 switches it off. */
 void allocate_fail_at(long n);

@@ -40,8 +40,12 @@ static void order_for_writing(const struct named_tensor **order, const struct na
 
 static json_t *entry_of(const struct named_tensor *tensor, size_t offset) {
     json_t *shape = json_array();
-    for (int d = 0; d < tensor->rank; d++)
-        json_array_append_new(shape, json_integer(tensor->shape[d]));
+    for (int d = 0; d < tensor->rank; d++) {
+        if (json_array_append_new(shape, json_integer(tensor->shape[d])) != 0) {
+            json_decref(shape);
+            return NULL;
+        }
+    }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[tensor->type].name, "shape", shape,
                      "data_offsets", (json_int_t)offset,
                      (json_int_t)offset + (json_int_t)tensor_bytes(tensor));
@@ -74,7 +78,7 @@ static enum status fill_header(const char *path, json_t *header,
 
 /* The header padded with spaces to a multiple of 8, so that the data are aligned in the file. */
 static enum status header_text(json_t *header, char **text, size_t *length) {
-    char *dumped = json_dumps(header, JSON_COMPACT);
+    char *dumped = json_text(header, JSON_COMPACT);
     if (dumped == NULL)
         return fail(STATUS_FAILED, "no memory for the header of a safetensors file");
     size_t used = strlen(dumped), padded = (used + 7) / 8 * 8;
