@@ -41,7 +41,10 @@ static void order_for_writing(const struct named_tensor **order, const struct na
 static json_t *entry_of(const struct named_tensor *tensor, size_t offset) {
     json_t *shape = json_array();
     for (int d = 0; d < tensor->rank; d++)
-        json_array_append_new(shape, json_integer(tensor->shape[d]));
+        if (json_array_append_new(shape, json_integer(tensor->shape[d])) != 0) {
+            json_decref(shape);
+            return NULL;
+        }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", types[tensor->type].name, "shape", shape,
                      "data_offsets", (json_int_t)offset,
                      (json_int_t)offset + (json_int_t)tensor_bytes(tensor));
