@@ -1,5 +1,6 @@
 #include "report/record.h"
 #include "support/file.h"
+#include "support/json.h"
 #include "training/weights_file.h"
 
 #include <inttypes.h>
@@ -100,8 +101,11 @@ static enum status read_times(struct run_record *record) {
     if (!file_exists(record_path(record, "times.json", path)))
         return STATUS_OK;
     TRY(file_read(path, MOST_BYTES, &text, &size));
-    json_t *times = json_loadb(text, size, 0, NULL);
+    json_error_t error;
+    json_t *times = json_read(text, size, &error);
     free(text);
+    if (json_lacked_memory())
+        return fail(STATUS_FAILED, "no memory for %s", path);
     if (!json_is_object(times)) {
         json_decref(times);
         return fail(STATUS_USAGE, "%s is not a JSON object", path);

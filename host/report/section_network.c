@@ -111,7 +111,8 @@ static void write_cell(FILE *file, const struct run_record *run, const char *nam
 /* Rows are the layers of the first run. */
 static void write_several(const struct page *page) {
     const struct network *first = &page->runs->config.network;
-    fputs("<div class=\"wide\"><table class=\"layers several\"><thead><tr><th>layer</th>", page->file);
+    fputs("<div class=\"wide\"><table class=\"layers several\"><thead><tr><th>layer</th>",
+          page->file);
     for (int r = 0; r < page->count; r++) {
         fputs("<th>", page->file);
         run_badge(page, r);
