@@ -29,9 +29,9 @@ refused() {
 }
 
 "$taper" supernet "$config" --out "$folder/one" >"$folder/output.txt"
-holds "$folder/one/report.html" "The super-network is trained to 100"
+holds "$folder/one/report.html" "The super-network is trained; nothing is searched yet"
 "$taper" search "$folder/one" >>"$folder/output.txt"
-holds "$folder/one/report.html" "The search is done"
+holds "$folder/one/report.html" "the network found is not trained yet"
 "$taper" train "$folder/one" >>"$folder/output.txt"
 said=$(grep -o '^[0-9.]* % of the test images right' "$folder/output.txt" | tail -n 1)
 holds "$folder/one/report.html" "$said"
@@ -39,6 +39,13 @@ holds "$folder/one/report.html" "$said"
 "$taper" run "$config" --out "$folder/two" --set seed=2 --set train.epochs=3 >>"$folder/output.txt"
 "$taper" report "$folder/one" "$folder/two" --out "$folder/both.html" >>"$folder/output.txt"
 holds "$folder/both.html" "2 runs side by side"
+
+# A training that is cut, and one of other keys.
+code=0
+timeout -s INT 0.3 "$taper" train "$folder/two" --set train.epochs=2000 >>"$folder/output.txt" 2>&1 || code=$?
+[ $code = 124 ] || [ $code = 3 ] || fail "a training that is cut ended with code $code"
+"$taper" report "$folder/two" >>"$folder/output.txt"
+holds "$folder/two/report.html" "found.safetensors was trained with other keys"
 
 # Another process works in the folder: a report only reads.
 flock "$folder/one" "$taper" report "$folder/one" >>"$folder/output.txt" ||

@@ -1,5 +1,6 @@
 #include "report/record.h"
 #include "support/file.h"
+#include "support/json.h"
 #include "training/weights_file.h"
 
 #include <inttypes.h>
@@ -80,11 +81,19 @@ static enum status read_found(struct run_record *record, char trained[17]) {
     return STATUS_OK;
 }
 
+static void take_files(struct run_record *record) {
+    char path[RECORD_PATH];
+    record->supernet_done = file_exists(record_path(record, "supernet.safetensors", path));
+    record->training = file_exists(record_path(record, "found.state.safetensors", path));
+}
+
 static enum status read_accuracy(struct run_record *record, const char *trained) {
     char path[RECORD_PATH], text[64], *end;
     record_path(record, "found.safetensors", path);
     TRY(weights_metadata(path, "config_hash", text, sizeof text));
-    if (!record->search_done || strcmp(text, trained) != 0)
+    record->trained_otherwise =
+        text[0] != '\0' && !(record->search_done && strcmp(text, trained) == 0);
+    if (text[0] == '\0' || record->trained_otherwise)
         return STATUS_OK;
     TRY(weights_metadata(path, "test_accuracy", text, sizeof text));
     record->test_accuracy = strtod(text, &end);
@@ -100,8 +109,11 @@ static enum status read_times(struct run_record *record) {
     if (!file_exists(record_path(record, "times.json", path)))
         return STATUS_OK;
     TRY(file_read(path, MOST_BYTES, &text, &size));
-    json_t *times = json_loadb(text, size, 0, NULL);
+    json_error_t error;
+    json_t *times = json_read(text, size, &error);
     free(text);
+    if (json_lacked_memory())
+        return fail(STATUS_FAILED, "no memory for %s", path);
     if (!json_is_object(times)) {
         json_decref(times);
         return fail(STATUS_USAGE, "%s is not a JSON object", path);
@@ -125,6 +137,7 @@ enum status record_read(struct run_record *record, const char *folder) {
     snprintf(record->folder, sizeof record->folder, "%s", folder);
     take_name(record, folder);
     TRY(read_config(record));
+    take_files(record);
     take_initial(record);
     TRY(record_read_search(record));
     take_budgets(record);

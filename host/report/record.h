@@ -65,7 +65,10 @@ struct run_record {
     bool search_done, has_network;
     struct network network;
 
-    double test_accuracy; /* NaN: not trained yet */
+    double test_accuracy;   /* NaN: not trained yet */
+    bool supernet_done;     /* trained or taken over */
+    bool training;          /* the network found, but not to its end */
+    bool trained_otherwise; /* there is a found.safetensors, but of other keys */
     struct curve supernet, train;
     double seconds[RECORD_STEPS];
     struct evaluation_record evaluation;

@@ -1,6 +1,7 @@
 /* evaluation.json for a report. */
 #include "report/record.h"
 #include "support/file.h"
+#include "support/json.h"
 #include "support/memory.h"
 
 #include <limits.h>
@@ -99,8 +100,10 @@ enum status record_read_evaluation(struct run_record *record) {
     if (!file_exists(record_path(record, "evaluation.json", path)) || is_older(record, path))
         return STATUS_OK;
     TRY(file_read(path, MOST_BYTES, &text, &size));
-    record->evaluation.json = json_loadb(text, size, JSON_REJECT_DUPLICATES, &error);
+    record->evaluation.json = json_read(text, size, &error);
     free(text);
+    if (json_lacked_memory())
+        return fail(STATUS_FAILED, "no memory for %s", path);
     if (record->evaluation.json == NULL)
         return fail(STATUS_USAGE, "%s:%d: not JSON: %s", path, error.line, error.text);
     enum status status = read_object(&record->evaluation);

@@ -49,6 +49,16 @@ static enum status take_network(struct run_record *record, const json_t *sub) {
     return STATUS_OK;
 }
 
+/* Most strategies measure the initial network first. */
+static enum status take_initial(struct run_record *record, const json_t *sub) {
+    struct subnetwork kept, largest = subnetwork_largest(&record->config.network);
+    TRY(subnetwork_from_json(&record->config.network, sub, &kept));
+    for (int i = 0; i < record->config.search.budget_count; i++)
+        if (isnan(record->initial[i]) && subnetwork_equal(&kept, &largest))
+            record->initial[i] = record->samples[0].metrics[i];
+    return STATUS_OK;
+}
+
 static enum status read_lines(struct run_record *record, const json_t *lines, int *at) {
     int count = (int)json_array_size(lines);
     const json_t *sub, *last = NULL;
@@ -57,19 +67,12 @@ static enum status read_lines(struct run_record *record, const json_t *lines, in
         struct sample_record *sample = &record->samples[*at];
         TRY(read_sample(record, json_array_get(lines, (size_t)*at), sample, &sub));
         record->sample_count++;
+        if (*at == 0)
+            TRY(take_initial(record, sub));
         if (sample->chosen)
             last = sub;
     }
     return last ? take_network(record, last) : STATUS_OK;
-}
-
-/* The first sample of a descent is the initial network. */
-static void take_initial(struct run_record *record) {
-    const struct sample_record *first = record->samples;
-    bool descends = strcmp(record->config.search.strategy, "random") != 0;
-    for (int i = 0; descends && i < record->config.search.budget_count; i++)
-        if (isnan(record->initial[i]))
-            record->initial[i] = first->metrics[i];
 }
 
 enum status record_read_search(struct run_record *record) {
@@ -83,8 +86,6 @@ enum status record_read_search(struct run_record *record) {
     TRY(json_lines_read(record_path(record, "search.jsonl", path), &lines));
     if (json_array_size(lines) > 0 && is_of(json_array_get(lines, 0), text))
         status = read_lines(record, lines, &at);
-    if (record->sample_count > 0)
-        take_initial(record);
     json_decref(lines);
     return status == STATUS_OK ? status : fail_in(status, "%s:%d", path, at + 1);
 }

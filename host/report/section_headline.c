@@ -7,29 +7,36 @@ static double percent_done(const struct curve *curve) {
     return curve->count > 0 ? 100 * curve->points[curve->count - 1].at / curve->steps : 0;
 }
 
-/* What is known before the network found is trained. */
-static void write_state(FILE *file, const struct run_record *run) {
+static void write_search(FILE *file, const struct run_record *run,
+                         const struct sample_record *now) {
     char metric[RECORD_TEXT];
-    const struct sample_record *best = record_best(run);
-    if (run->search_done) {
-        fputs("The search is done; the network found is ", file);
-        if (percent_done(&run->train) > 0)
-            fprintf(file, "not trained to the end: %.0f&nbsp;%% of its steps.",
-                    percent_done(&run->train));
-        else
-            fputs("not trained yet.", file);
-        return;
-    }
-    if (best == NULL) {
-        fprintf(file, "The super-network is trained to %.0f&nbsp;%%; nothing is searched yet.",
-                percent_done(&run->supernet));
-        return;
-    }
-    metric_text(run->config.search.budgets[0].metric.name, best->metrics[0], metric, sizeof metric);
+    metric_text(run->config.search.budgets[0].metric.name, now->metrics[0], metric, sizeof metric);
     html_format(file,
                 "The search is under way: %d samples, now at %s with %.2f %% of the hold-out "
                 "images right.",
-                run->sample_count, metric, 100 * best->score);
+                run->sample_count, metric, 100 * now->score);
+}
+
+/* What is known before the network found is trained. */
+static void write_state(FILE *file, const struct run_record *run) {
+    const struct sample_record *best = record_best(run);
+    if (run->search_done && run->trained_otherwise) {
+        fputs("The search is done; found.safetensors was trained with other keys or a network "
+              "found before.",
+              file);
+    } else if (run->search_done && run->training) {
+        fprintf(file, "The search is done; the network found is trained to %.0f&nbsp;%%.",
+                percent_done(&run->train));
+    } else if (run->search_done) {
+        fputs("The search is done; the network found is not trained yet.", file);
+    } else if (best) {
+        write_search(file, run, best);
+    } else if (run->supernet_done) {
+        fputs("The super-network is trained; nothing is searched yet.", file);
+    } else {
+        fprintf(file, "The super-network is trained to %.0f&nbsp;%%.",
+                percent_done(&run->supernet));
+    }
 }
 
 static void write_result(FILE *file, const struct run_record *run) {

@@ -38,20 +38,24 @@ static void write_kernel(FILE *file, int kept, int all) {
         fprintf(file, "<td><b>%d×%d</b><small> of %d×%d</small></td>", kept, kept, all, all);
 }
 
+/* The two networks number their choices each in its own way: tied layers are not tied in
+ * found.yaml.
+ */
 static void write_present(FILE *file, const struct network *all, const struct network *kept,
-                          const struct layer *layer) {
-    const int widths[] = {layer->width, layer->expand};
-    for (int i = 0; i < 2; i++) {
-        if (widths[i] < 0)
+                          int i) {
+    const struct layer *whole = &all->layers[i], *own = &kept->layers[i];
+    const int widths[][2] = {{whole->width, own->width}, {whole->expand, own->expand}};
+    for (int w = 0; w < 2; w++) {
+        if (widths[w][0] < 0)
             fputs("<td></td>", file);
         else
-            write_bar(file, value_of(kept, widths[i]), value_of(all, widths[i]),
-                      can_shrink(all, widths[i]));
+            write_bar(file, value_of(kept, widths[w][1]), value_of(all, widths[w][0]),
+                      can_shrink(all, widths[w][0]));
     }
-    if (layer->kernel < 0)
+    if (whole->kernel < 0)
         fputs("<td></td>", file);
     else
-        write_kernel(file, value_of(kept, layer->kernel), value_of(all, layer->kernel));
+        write_kernel(file, value_of(kept, own->kernel), value_of(all, whole->kernel));
 }
 
 static void write_layer(FILE *file, const struct run_record *run, const struct layer_shape *shapes,
@@ -62,11 +66,11 @@ static void write_layer(FILE *file, const struct run_record *run, const struct l
     html_text(file, layer->name);
     fprintf(file, "<small> %s%s</small></th><td class=\"size\">%d×%d</td>", kind_of(layer),
             layer->stride == 2 ? ", stride 2" : "", shapes[i].out_height, shapes[i].out_width);
-    if (is_absent(&run->network, layer))
+    if (is_absent(&run->network, &run->network.layers[i]))
         fprintf(file, "<td colspan=\"3\" class=\"absent\">absent: its %d input channels go on</td>",
                 shapes[i].out);
     else
-        write_present(file, all, &run->network, layer);
+        write_present(file, all, &run->network, i);
     fputs("</tr>\n", file);
 }
 
@@ -111,7 +115,8 @@ static void write_cell(FILE *file, const struct run_record *run, const char *nam
 /* Rows are the layers of the first run. */
 static void write_several(const struct page *page) {
     const struct network *first = &page->runs->config.network;
-    fputs("<div class=\"wide\"><table class=\"layers several\"><thead><tr><th>layer</th>", page->file);
+    fputs("<div class=\"wide\"><table class=\"layers several\"><thead><tr><th>layer</th>",
+          page->file);
     for (int r = 0; r < page->count; r++) {
         fputs("<th>", page->file);
         run_badge(page, r);
