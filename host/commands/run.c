@@ -1,14 +1,10 @@
 /* taper run: all steps, each of which is skipped when it is done. */
 #include "commands/commands.h"
 #include "commands/steps.h"
-#include "search/run_search.h"
-#include "training/train_supernet.h"
 
 static enum status all_steps(struct run *run, const struct options *options) {
-    TRY(train_supernet(run));
-    TRY(steps_report(run));
-    TRY(run_search(run));
-    TRY(steps_report(run));
+    TRY(steps_supernet(run));
+    TRY(steps_search(run));
     return steps_train(run, options);
 }
 

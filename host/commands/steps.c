@@ -3,6 +3,7 @@
 #include "report/report.h"
 #include "search/found.h"
 #include "search/run_search.h"
+#include "support/file.h"
 #include "support/interrupt.h"
 #include "support/machine.h"
 #include "training/evaluate_found.h"
@@ -33,7 +34,8 @@ static enum status prepare(struct run *run, const struct options *options) {
     TRY(log_event(run->log, "{s:s, s:s, s:s, s:s, s:s, s:i}", "event", "start", "version",
                   TAPER_VERSION, "build", TAPER_BUILD, "device", run->ops->name, "processor",
                   processor, "threads", pool_threads(run->pool)));
-    return steps_report(run);
+    /* A page from the first moment; one of earlier results waits for new ones. */
+    return file_exists(run_path(run, "report.html", path)) ? STATUS_OK : steps_report(run);
 }
 
 static enum status begin(struct run *run, const struct options *options) {
@@ -77,6 +79,20 @@ const char *steps_name(const struct options *options, char name[32]) {
     else
         snprintf(name, 32, "found-%d", options->point);
     return name;
+}
+
+enum status steps_supernet(struct run *run) {
+    bool done;
+    TRY(supernet_is_done(run, &done));
+    TRY(train_supernet(run));
+    return done ? STATUS_OK : steps_report(run);
+}
+
+enum status steps_search(struct run *run) {
+    bool done;
+    TRY(search_is_done(run, &done));
+    TRY(run_search(run));
+    return done ? STATUS_OK : steps_report(run);
 }
 
 static enum status report_done(struct run *run, const char *name, const char *step) {
