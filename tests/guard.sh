@@ -3,6 +3,7 @@
 # interrupted again and again it ends with the same bits; and at the limit it stops with a sentence.
 # Usage: guard.sh TAPER CONFIG FOLDER
 set -eu
+. "$(dirname "$0")/small_run.sh"
 taper=$1 config=$2 folder=$3
 settings="--set supernet.epochs=3 --set supernet.learning_rate=1000 --set supernet.guard_window=10 \
 --set supernet.guard_returns=20 --set supernet.save_seconds=0"
@@ -26,22 +27,9 @@ returns=$(grep -c '"event": "divergence"' "$folder/whole/log.jsonl")
 grep -q "back to the state before step 0, on from step 10 with 0.5 times the learning rate" \
     "$folder/output.txt" || fail "the first return is not told"
 
-# Cut after 0.02, 0.04, ... seconds, by SIGKILL and SIGINT in turn, until it gets through.
-cuts=0 signal=KILL threads=1 code=1
-while [ $code -ne 0 ]; do
-    cuts=$((cuts + 1))
-    [ $cuts -le 100 ] || fail "the training does not get through"
-    code=0
-    timeout --foreground -s $signal "$(awk "BEGIN {print $cuts * 0.02}")" \
-        "$taper" supernet "$config" $settings --out "$folder/cut" --threads $threads \
-        >>"$folder/output.txt" 2>&1 || code=$?
-    case $code in
-    0 | 3 | 124 | 137) ;;
-    *) fail "a cut training ended with code $code" ;;
-    esac
-    [ $signal = KILL ] && signal=INT || signal=KILL
-    threads=$((3 - threads))
-done
+# shellcheck disable=SC2086
+run_in_parts 0.02 100 "$folder/output.txt" "$taper" supernet "$config" $settings --out "$folder/cut" ||
+    fail "the training does not get through in parts"
 [ $cuts -ge 4 ] || fail "it was cut only $((cuts - 1)) times"
 cmp "$folder/whole/supernet.safetensors" "$folder/cut/supernet.safetensors" ||
     fail "it ends with other bits after $cuts parts"

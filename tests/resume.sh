@@ -2,6 +2,7 @@
 # A run that is killed or interrupted again and again, with changing numbers of threads, leaves the
 # same bits as an undisturbed one. Usage: resume.sh TAPER CONFIG FOLDER
 set -eu
+. "$(dirname "$0")/small_run.sh"
 taper=$1 config=$2 folder=$3
 # Long enough to be cut many times, and saved after every step.
 settings="--set supernet.epochs=3 --set train.epochs=3 --set search.samples=8 \
@@ -22,22 +23,9 @@ fail() {
 
 run --out "$folder/whole" --threads 1 || fail "the undisturbed run failed"
 
-# Cut after 0.05, 0.1, ... seconds, by SIGKILL and SIGINT in turn, until a run gets through.
-cuts=0 signal=KILL threads=1 code=1
-while [ $code -ne 0 ]; do
-    cuts=$((cuts + 1))
-    [ $cuts -le 60 ] || fail "the run does not get through"
-    code=0
-    timeout --foreground -s $signal "$(awk "BEGIN {print $cuts * 0.05}")" \
-        "$taper" run "$config" $settings --out "$folder/cut" --threads $threads \
-        >>"$folder/output.txt" 2>&1 || code=$?
-    case $code in
-    0 | 3 | 124 | 137) ;;
-    *) fail "a cut run ended with code $code" ;;
-    esac
-    [ $signal = KILL ] && signal=INT || signal=KILL
-    threads=$((3 - threads))
-done
+# shellcheck disable=SC2086
+run_in_parts 0.05 60 "$folder/output.txt" "$taper" run "$config" $settings --out "$folder/cut" ||
+    fail "the run does not get through in parts"
 
 for file in supernet.safetensors search.jsonl found.yaml found.safetensors found.py found.onnx; do
     [ -e "$folder/whole/$file" ] || continue # found.onnx, in a program without ONNX

@@ -27,6 +27,31 @@ small_settings() { # FOLDER
         "--set supernet.save_seconds=0 --set train.save_seconds=0"
 }
 
+# Runs a command again and again, cut after STEP, 2 STEP, ... seconds by SIGKILL and SIGINT in turn, on
+# one thread and on two, until it gets through; `cuts` says in how many parts. Its output is added to a
+# file. Fails when it does not get through, or ends with another code than a cut may give.
+run_in_parts() { # STEP MOST_PARTS OUTPUT COMMAND...
+    step_=$1 most_=$2 output_=$3
+    shift 3
+    cuts=0 signal_=KILL threads_=1 code_=1
+    while [ $code_ -ne 0 ]; do
+        cuts=$((cuts + 1))
+        [ $cuts -le "$most_" ] || return 1
+        code_=0
+        timeout --foreground -s $signal_ "$(awk "BEGIN {print $cuts * $step_}")" \
+            "$@" --threads $threads_ >>"$output_" 2>&1 || code_=$?
+        case $code_ in
+        0 | 3 | 124 | 137) ;;
+        *)
+            echo "part $cuts ended with code $code_" >>"$output_"
+            return 1
+            ;;
+        esac
+        [ $signal_ = KILL ] && signal_=INT || signal_=KILL
+        threads_=$((3 - threads_))
+    done
+}
+
 # What must be the same in two finished folders: every file bit for bit; of config.yaml all but the
 # folder and the threads; of log.jsonl what the clock does not decide (a line that a kill made double
 # counts once); of a report its sections that show no time; and nothing of an unfinished step.
