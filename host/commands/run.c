@@ -1,10 +1,17 @@
 /* taper run: all steps, each of which is skipped when it is done. */
 #include "commands/commands.h"
 #include "commands/steps.h"
+#include "search/run_search.h"
+#include "training/train_supernet.h"
 
 static enum status all_steps(struct run *run, const struct options *options) {
-    TRY(steps_supernet(run));
-    TRY(steps_search(run));
+    bool trained;
+    TRY(supernet_is_done(run, &trained));
+    TRY(train_supernet(run));
+    if (!trained) /* else the page waits: what follows may refuse the folder */
+        TRY(steps_report(run));
+    TRY(run_search(run));
+    TRY(steps_report(run));
     return steps_train(run, options);
 }
 

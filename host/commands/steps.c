@@ -81,20 +81,6 @@ const char *steps_name(const struct options *options, char name[32]) {
     return name;
 }
 
-enum status steps_supernet(struct run *run) {
-    bool done;
-    TRY(supernet_is_done(run, &done));
-    TRY(train_supernet(run));
-    return done ? STATUS_OK : steps_report(run);
-}
-
-enum status steps_search(struct run *run) {
-    bool done;
-    TRY(search_is_done(run, &done));
-    TRY(run_search(run));
-    return done ? STATUS_OK : steps_report(run);
-}
-
 static enum status report_done(struct run *run, const char *name, const char *step) {
     double accuracy;
     struct cost cost;

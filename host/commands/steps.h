@@ -18,10 +18,6 @@ enum status steps_begin(struct run *run, const struct options *options, bool sea
  * that is a warning. */
 enum status steps_report(struct run *run);
 
-/* Steps 1 and 2, and the report renewed when they were not done before. */
-enum status steps_supernet(struct run *run);
-enum status steps_search(struct run *run);
-
 /* "found", or "found-N" for a point of the trade-off curve. */
 const char *steps_name(const struct options *options, char name[32]);
 
