@@ -7,7 +7,6 @@ For every seed: `taper run CONFIG` from nothing to done, with its time and its p
 same super-network and the same training with a budget of the whole initial network, which the search
 meets without shrinking anything. A JSON row per seed, and one with the differences of all.
 """
-import argparse
 import statistics
 import sys
 
@@ -33,9 +32,7 @@ def measure(options, seed):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    whole_runs.add_options(parser)
-    options = parser.parse_args()
+    options = whole_runs.parse(__doc__)
     rows = [measure(options, seed) for seed in options.seeds]
     if len(rows) > 1:
         below = [row["points_below_initial"] for row in rows]

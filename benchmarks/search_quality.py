@@ -8,7 +8,6 @@ scored samples, and uniform scaling (one factor on all widths), at the same budg
 trained alike. Prints a JSON row per seed and one per comparison: the mean of the differences in
 points of test accuracy, paired by seed, with its 95 % interval (Student's t).
 """
-import argparse
 import json
 import math
 import statistics
@@ -53,9 +52,7 @@ def compare(options, rows, other):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    whole_runs.add_options(parser)
-    options = parser.parse_args()
+    options = whole_runs.parse(__doc__)
     rows = [measure(options, seed) for seed in options.seeds]
     if len(rows) > 1:
         rows += [compare(options, rows, other) for other in ("random", "uniform_scaling")]

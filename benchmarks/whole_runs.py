@@ -1,4 +1,5 @@
 """Whole runs of taper for the benchmarks that compare them: what they say at their end, and rows."""
+import argparse
 import json
 import os
 import pathlib
@@ -9,7 +10,8 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def add_options(parser):
+def parse(description):
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--program", default="build/cpu/taper")
     parser.add_argument("--config", default="configs/fashion-mnist.yaml")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
@@ -19,6 +21,7 @@ def add_options(parser):
                         help="for all runs")
     parser.add_argument("--machine", help="what the row calls this machine")
     parser.add_argument("--rows", help="file that the JSON rows are appended to")
+    return parser.parse_args()
 
 
 def run(options, name, settings, supernet=None):

@@ -2,49 +2,17 @@
 #include "export/export.h"
 #include "commands/commands.h"
 #include "commands/steps.h"
-#include "export/names.h"
-#include "support/memory.h"
 #include "training/train_found.h"
-#include "training/weights_file.h"
+#include "training/trained.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-
-/* A trained network read back from its files. */
-struct trained {
-    struct network network;
-    struct parameters parameters, statistics;
-    real *weights, *running;
-};
 
 static const char *file_of(const struct run *run, const char *name, const char *ending,
                            char path[RUN_PATH]) {
     char file[64];
     snprintf(file, sizeof file, "%s.%s", name, ending);
     return run_path(run, file, path);
-}
-
-static enum status read_trained(struct trained *trained, const struct run *run, const char *name) {
-    char path[RUN_PATH];
-    *trained = (struct trained){0};
-    TRY(network_read(&trained->network, file_of(run, name, "yaml", path)));
-    TRY(parameters_of(&trained->parameters, &trained->network));
-    TRY(statistics_of(&trained->statistics, &trained->network));
-    names_timm(&trained->network, &trained->parameters);
-    names_timm(&trained->network, &trained->statistics);
-    TRY(allocate(&trained->weights, trained->parameters.size, sizeof(real), "the weights"));
-    TRY(allocate(&trained->running, trained->statistics.size, sizeof(real), "the statistics"));
-    return weights_read(file_of(run, name, "safetensors", path), &trained->parameters,
-                        trained->weights, &trained->statistics, trained->running);
-}
-
-static void release(struct trained *trained) {
-    free(trained->weights);
-    free(trained->running);
-    parameters_release(&trained->parameters);
-    parameters_release(&trained->statistics);
-    network_release(&trained->network);
 }
 
 static bool wanted(const struct options *options, const char *format) {
@@ -72,7 +40,7 @@ enum status steps_export(struct run *run, const struct options *options, const c
     const struct config *config = &run->config;
     struct trained trained;
     TRY(found_must_be_done(run, name));
-    enum status status = read_trained(&trained, run, name);
+    TRY(trained_read(&trained, config, name));
     const struct exported exported = {.name = name,
                                       .network = &trained.network,
                                       .parameters = &trained.parameters,
@@ -82,9 +50,8 @@ enum status steps_export(struct run *run, const struct options *options, const c
                                       .epsilon = config->norm_epsilon,
                                       .mean = config->data.mean,
                                       .deviation = config->data.deviation};
-    if (status == STATUS_OK)
-        status = write_formats(run, options, &exported);
-    release(&trained);
+    enum status status = write_formats(run, options, &exported);
+    trained_close(&trained);
     return status;
 }
 

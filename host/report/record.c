@@ -90,12 +90,12 @@ static void take_files(struct run_record *record) {
 static enum status read_accuracy(struct run_record *record, const char *trained) {
     char path[RECORD_PATH], text[64], *end;
     record_path(record, "found.safetensors", path);
-    TRY(weights_metadata(path, "config_hash", text, sizeof text));
+    TRY(weights_metadata(path, NULL, "config_hash", text, sizeof text));
     record->trained_otherwise =
         text[0] != '\0' && !(record->search_done && strcmp(text, trained) == 0);
     if (text[0] == '\0' || record->trained_otherwise)
         return STATUS_OK;
-    TRY(weights_metadata(path, "test_accuracy", text, sizeof text));
+    TRY(weights_metadata(path, NULL, "test_accuracy", text, sizeof text));
     record->test_accuracy = strtod(text, &end);
     if (end == text)
         return fail(STATUS_USAGE, "%s does not say its accuracy", path);

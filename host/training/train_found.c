@@ -76,7 +76,7 @@ static void found_close(struct found *found) {
 
 static enum status is_done(const struct found *found, bool *done) {
     char theirs[64];
-    TRY(weights_hash(found->result, found_format, theirs, sizeof theirs));
+    TRY(weights_metadata(found->result, found_format, "config_hash", theirs, sizeof theirs));
     *done = strcmp(theirs, found->hash_text) == 0;
     return STATUS_OK;
 }
@@ -148,7 +148,8 @@ static enum status choose_images(const struct run *run, struct found *found,
 /* An unfinished training of other keys gives way: only a super-network is too dear for that. */
 static enum status clear_old_state(const struct run *run, const struct found *found) {
     char theirs[64];
-    if (weights_metadata(found->state_path, "config_hash", theirs, sizeof theirs) != STATUS_OK) {
+    if (weights_metadata(found->state_path, NULL, "config_hash", theirs, sizeof theirs) !=
+        STATUS_OK) {
         failure_clear(); /* unreadable: the loading falls back to the one before */
         return STATUS_OK;
     }
@@ -271,7 +272,7 @@ enum status found_check_init(const struct run *run) {
 enum status found_accuracy(const struct run *run, const char *name, double *accuracy) {
     char path[RUN_PATH], text[64], *end;
     file_of(run, name, "safetensors", path);
-    TRY(weights_metadata(path, "test_accuracy", text, sizeof text));
+    TRY(weights_metadata(path, NULL, "test_accuracy", text, sizeof text));
     *accuracy = strtod(text, &end);
     if (end == text)
         return fail(STATUS_USAGE, "%s is missing or does not say its accuracy", path);

@@ -18,7 +18,7 @@ static enum status belongs(const struct run *run, const char *path, bool *yes) {
     uint64_t hash;
     char ours[HASH_TEXT], theirs[64];
     TRY(run_hash(run, STEP_SUPERNET, &hash, ours));
-    TRY(weights_hash(path, format, theirs, sizeof theirs));
+    TRY(weights_metadata(path, format, "config_hash", theirs, sizeof theirs));
     *yes = strcmp(ours, theirs) == 0;
     return STATUS_OK;
 }

@@ -19,13 +19,13 @@ static enum status path_of(const struct config *config, const char *name, const 
     return STATUS_OK;
 }
 
-static enum status open_parts(struct trained *trained, const struct config *config,
-                              const char *name, const struct ops *ops, struct pool *pool) {
+static enum status read_parts(struct trained *trained, const struct config *config,
+                              const char *name) {
     char yaml[RUN_PATH], weights[RUN_PATH], hash[64];
-    struct pass_options options = run_pass_options(config);
     TRY(path_of(config, name, "yaml", yaml));
     TRY(path_of(config, name, "safetensors", weights));
-    TRY(weights_hash(weights, found_format, hash, sizeof hash)); /* refuses another version's */
+    /* refuses another version's */
+    TRY(weights_metadata(weights, found_format, "config_hash", hash, sizeof hash));
     TRY(network_read(&trained->network, yaml));
     TRY(parameters_of(&trained->parameters, &trained->network));
     TRY(statistics_of(&trained->statistics, &trained->network));
@@ -35,16 +35,26 @@ static enum status open_parts(struct trained *trained, const struct config *conf
                  "the weights"));
     TRY(allocate(&trained->running, trained->statistics.size + READ_SLACK, sizeof(real),
                  "the running statistics"));
-    TRY(weights_read(weights, &trained->parameters, trained->weights, &trained->statistics,
-                     trained->running));
-    TRY(evaluator_create(&trained->evaluator, &trained->network, ops, pool, &options));
-    return evaluator_weights(trained->evaluator, trained->weights);
+    return weights_read(weights, &trained->parameters, trained->weights, &trained->statistics,
+                        trained->running);
+}
+
+enum status trained_read(struct trained *trained, const struct config *config, const char *name) {
+    *trained = (struct trained){0};
+    enum status status = read_parts(trained, config, name);
+    if (status != STATUS_OK)
+        trained_close(trained);
+    return status;
 }
 
 enum status trained_open(struct trained *trained, const struct config *config, const char *name,
                          const struct ops *ops, struct pool *pool) {
-    *trained = (struct trained){0};
-    enum status status = open_parts(trained, config, name, ops, pool);
+    struct pass_options options = run_pass_options(config);
+    enum status status;
+    TRY(trained_read(trained, config, name));
+    TRY_CLEANUP(evaluator_create(&trained->evaluator, &trained->network, ops, pool, &options));
+    TRY_CLEANUP(evaluator_weights(trained->evaluator, trained->weights));
+done:
     if (status != STATUS_OK)
         trained_close(trained);
     return status;

@@ -97,29 +97,19 @@ enum status weights_check_format(const struct safetensors *file, const char *pat
                 path, its != NULL ? its : "", format);
 }
 
-enum status weights_hash(const char *path, const char *format, char *hash, size_t size) {
-    hash[0] = '\0';
-    if (!file_exists(path))
-        return STATUS_OK;
-    struct safetensors file;
-    TRY(safetensors_read(&file, path));
-    enum status status = weights_check_format(&file, path, format);
-    const char *its = safetensors_metadata(&file, "config_hash");
-    if (status == STATUS_OK && its != NULL)
-        snprintf(hash, size, "%s", its);
-    safetensors_release(&file);
-    return status;
-}
-
-enum status weights_metadata(const char *path, const char *key, char *value, size_t size) {
+enum status weights_metadata(const char *path, const char *format, const char *key, char *value,
+                             size_t size) {
     value[0] = '\0';
     if (!file_exists(path))
         return STATUS_OK;
     struct safetensors file;
+    enum status status = STATUS_OK;
     TRY(safetensors_read(&file, path));
     const char *found = safetensors_metadata(&file, key);
-    if (found)
+    if (format != NULL)
+        status = weights_check_format(&file, path, format);
+    if (status == STATUS_OK && found != NULL)
         snprintf(value, size, "%s", found);
     safetensors_release(&file);
-    return STATUS_OK;
+    return status;
 }

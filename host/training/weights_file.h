@@ -16,15 +16,13 @@ enum status weights_write(const char *path, const struct parameters *parameters,
 enum status weights_read(const char *path, const struct parameters *parameters, real *weights,
                          const struct parameters *statistics, real *statistic_values);
 
-/* The config_hash of a file, "" if there is no file. One of another format than `format` is of
- * another version, or no such result at all: an error. */
-enum status weights_hash(const char *path, const char *format, char *hash, size_t size);
-
 /* Fails unless the file has this format. */
 enum status weights_check_format(const struct safetensors *file, const char *path,
                                  const char *format);
 
-/* Metadata `key` of a file, "" if it has none; a missing file is an empty value as well. */
-enum status weights_metadata(const char *path, const char *key, char *value, size_t size);
+/* Metadata `key` of a file, "" if it has none or there is no file. One of another format than
+ * `format` (NULL: any will do) is of another version, or no such result at all: an error. */
+enum status weights_metadata(const char *path, const char *format, const char *key, char *value,
+                             size_t size);
 
 #endif
