@@ -1,6 +1,7 @@
 #include "report/record.h"
 #include "support/file.h"
 #include "support/json.h"
+#include "training/train_found.h"
 #include "training/weights_file.h"
 
 #include <inttypes.h>
@@ -66,9 +67,9 @@ static enum status read_found(struct run_record *record, char trained[17]) {
     snprintf(line, sizeof line, "config_hash %016" PRIx64, hash);
     TRY(file_read(path, MOST_BYTES, &text, &size));
     record->search_done = strstr(text, line) != NULL;
-    enum status status = config_hash(&record->config, STEP_TRAIN, &hash);
-    snprintf(trained, 17, "%016" PRIx64, hash_bytes(hash, text, size));
+    enum status status = found_hash(&record->config, text, size, &hash);
     free(text);
+    snprintf(trained, 17, "%016" PRIx64, hash);
     if (status != STATUS_OK || !record->search_done)
         return status;
     network_release(&record->network);

@@ -19,8 +19,11 @@ enum status times_open(struct times *times, const char *path) {
     char *text;
     size_t size;
     TRY(file_read(path, MOST_BYTES, &text, &size));
-    json_t *read = json_loadb(text, size, 0, NULL);
+    json_error_t error;
+    json_t *read = json_read(text, size, &error);
     free(text);
+    if (read == NULL && json_lacked_memory())
+        return fail(STATUS_FAILED, "no memory for %s", path);
     if (json_is_object(read)) /* else it counts from zero: no result depends on it */
         json_object_update(times->seconds, read);
     json_decref(read);

@@ -39,16 +39,20 @@ static const char *file_of(const struct run *run, const char *name, const char *
     return run_path(run, file, path);
 }
 
-/* The training depends on its keys and on the network that was found. */
+enum status found_hash(const struct config *config, const char *yaml, size_t size, uint64_t *hash) {
+    TRY(config_hash(config, STEP_TRAIN, hash));
+    *hash = hash_bytes(*hash, yaml, size);
+    return STATUS_OK;
+}
+
 static enum status hash_found(const struct run *run, struct found *found) {
     char *text;
     size_t size;
-    TRY(run_hash(run, STEP_TRAIN, &found->hash, found->hash_text));
     TRY(file_read(found->yaml, MOST_YAML_BYTES, &text, &size));
-    found->hash = hash_bytes(found->hash, text, size);
+    enum status status = found_hash(&run->config, text, size, &found->hash);
     free(text);
     snprintf(found->hash_text, HASH_TEXT, "%016" PRIx64, found->hash);
-    return STATUS_OK;
+    return status;
 }
 
 static enum status found_open(struct found *found, const struct run *run, const char *name) {

@@ -14,6 +14,10 @@ enum status found_must_be_done(const struct run *run, const char *name);
 /* Before any work: can the file be read that a training yet to come starts from (train.init)? */
 enum status found_check_init(const struct run *run);
 
+/* What a training depends on: its keys, and the text of NAME.yaml. The result carries it as
+ * config_hash. */
+enum status found_hash(const struct config *config, const char *yaml, size_t size, uint64_t *hash);
+
 /* Its metadata "format". */
 extern const char found_format[];
 
