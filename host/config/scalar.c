@@ -87,16 +87,32 @@ void write_number(double value, FILE *file) {
     fputs(text, file);
 }
 
+/* The character at `at`, of text that libyaml has found to be UTF-8, and how many bytes it takes. */
+static unsigned long character_at(const char *at, int *bytes) {
+    unsigned char lead = (unsigned char)*at;
+    *bytes = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
+    unsigned long character = *bytes == 1 ? lead : lead & (0x7fu >> *bytes);
+    for (int i = 1; i < *bytes; i++)
+        character = character << 6 | ((unsigned char)at[i] & 0x3f);
+    return character;
+}
+
+/* YAML refuses these when they are not escaped, or folds them as breaks of a line. */
+static bool must_be_escaped(unsigned long character) {
+    return character < 0x20 || (character >= 0x7f && character < 0xa0) || character == 0x2028 ||
+           character == 0x2029 || character == 0xfeff || character == 0xfffe || character == 0xffff;
+}
+
 void write_text(const char *text, FILE *file) {
     fputc('"', file);
-    for (const char *at = text; *at != '\0'; at++) {
-        unsigned char letter = (unsigned char)*at;
-        if (letter == '"' || letter == '\\')
-            fprintf(file, "\\%c", letter);
-        else if (letter < 0x20 || letter == 0x7f)
-            fprintf(file, "\\x%02x", letter);
+    for (int bytes; *text != '\0'; text += bytes) {
+        unsigned long character = character_at(text, &bytes);
+        if (must_be_escaped(character))
+            fprintf(file, "\\u%04lx", character);
+        else if (character == '"' || character == '\\')
+            fprintf(file, "\\%c", (int)character);
         else
-            fputc(letter, file);
+            fwrite(text, 1, (size_t)bytes, file);
     }
     fputc('"', file);
 }
