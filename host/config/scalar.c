@@ -87,7 +87,7 @@ void write_number(double value, FILE *file) {
     fputs(text, file);
 }
 
-/* The character at `at`, of text that libyaml has found to be UTF-8, and how many bytes it takes. */
+/* The character at `at`, of text that libyaml found to be UTF-8, and how many bytes it takes. */
 static unsigned long character_at(const char *at, int *bytes) {
     unsigned char lead = (unsigned char)*at;
     *bytes = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
