@@ -413,7 +413,8 @@ static void writing_and_reading_agree(void **state) {
     static const char *const files[] = {CONFIGS "fashion-mnist.yaml", CONFIGS "smoke.yaml",
                                         CONFIGS "imagenet-mobilenet-v3.yaml"};
     const char *settings[] = {
-        "out=\"a \\\"quoted\\\" \\\\ folder \\x07 \\x80 \\N \\L \\P \\uFEFF \\uFFFF \\u00e4 \\U0001F600\"",
+        "out=\"a \\\"quoted\\\" \\\\ folder \\x07 \\x80 \\N \\L \\P \\uFEFF \\uFFFF \\u00e4 "
+        "\\U0001F600\"",
         "train.learning_rate=0.1234567890123",
         "search.budgets=[{metric: phone, command: './x.sh \"y\"', value: 12.5, deadline: 3}]",
         "network.layers.1.width={same_as: stem}",
