@@ -8,7 +8,6 @@ scored samples, and uniform scaling (one factor on all widths), at the same budg
 trained alike. Prints a JSON row per seed and one per comparison: the mean of the differences in
 points of test accuracy, paired by seed, with its 95 % interval (Student's t).
 """
-import json
 import math
 import statistics
 
@@ -20,8 +19,7 @@ QUANTILE = {1: 12.706, 2: 4.303, 3: 3.182, 4: 2.776, 5: 2.571, 6: 2.447, 7: 2.36
 
 
 def scored_samples(folder):
-    lines = (folder / "search.jsonl").read_text().splitlines()
-    return sum(1 for line in lines if not json.loads(line).get("known", False))
+    return sum(1 for sample in whole_runs.samples(folder) if not sample.get("known", False))
 
 
 def measure(options, seed):

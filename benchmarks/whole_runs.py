@@ -10,7 +10,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 
 
-def parse(description):
+def parse(description, add_arguments=lambda parser: None):
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--program", default="build/cpu/taper")
     parser.add_argument("--config", default="configs/fashion-mnist.yaml")
@@ -21,22 +21,39 @@ def parse(description):
                         help="for all runs")
     parser.add_argument("--machine", help="what the row calls this machine")
     parser.add_argument("--rows", help="file that the JSON rows are appended to")
+    add_arguments(parser)
     return parser.parse_args()
+
+
+def taper(options, verb, folder, settings, *words):
+    """Runs one command of the program for options.out/folder, which it returns."""
+    folder = (options.out / folder).resolve()
+    command = [options.program, verb, options.config, "--out", str(folder), *words]
+    for setting in [*options.settings, *settings]:
+        command += ["--set", setting]
+    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    return folder
+
+
+def done(folder):
+    """The last object of a run's log: what was reached."""
+    last = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
+    if last.get("event") != "done":
+        sys.exit(f"{folder}/log.jsonl does not end with a finished run")
+    return last
 
 
 def run(options, name, settings, supernet=None):
     """Runs all steps in options.out/name; returns the last object of its log."""
-    folder = (options.out / name).resolve()
-    command = [options.program, "run", options.config, "--out", str(folder)]
-    for setting in [*options.settings, *settings]:
-        command += ["--set", setting]
+    words = []
     if supernet is not None:
-        command += ["--supernet", str((options.out / supernet / "supernet.safetensors").resolve())]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-    done = json.loads((folder / "log.jsonl").read_text().splitlines()[-1])
-    if done.get("event") != "done":
-        sys.exit(f"{folder}/log.jsonl does not end with a finished run")
-    return done
+        words = ["--supernet", str((options.out / supernet / "supernet.safetensors").resolve())]
+    return done(taper(options, "run", name, settings, *words))
+
+
+def samples(folder):
+    """All objects of search.jsonl."""
+    return [json.loads(line) for line in (folder / "search.jsonl").read_text().splitlines()]
 
 
 def peak_megabytes():

@@ -59,7 +59,21 @@ run --out "$folder/cut" --set supernet.learning_rate=0.2 || code=$?
 [ $code -eq 2 ] || fail "a conflicting super-network was not refused (code $code)"
 cmp "$folder/cut/supernet.safetensors" "$folder/first.safetensors" || fail "it was even replaced"
 
-# Another point of the trade-off curve.
-"$taper" train "$folder/cut" --point 0 >>"$folder/output.txt" 2>&1 || fail "--point 0 failed"
-[ -e "$folder/cut/found-0.safetensors" ] || fail "--point 0 left no found-0.safetensors"
+# Another point of the trade-off curve, and any sample: the first of both is the initial network.
+for other in "point 0 0" "sample 0 sample-0"; do
+    # shellcheck disable=SC2086  # a list of words
+    set -- $other
+    "$taper" train "$folder/cut" "--$1" "$2" >>"$folder/output.txt" 2>&1 || fail "--$1 $2 failed"
+    [ -e "$folder/cut/found-$3.safetensors" ] || fail "--$1 $2 left no found-$3.safetensors"
+done
+cmp "$folder/cut/found-0.yaml" "$folder/cut/found-sample-0.yaml" ||
+    fail "the initial network is not the same as a point and as a sample"
+code=0
+"$taper" train "$folder/cut" --sample 99999 >>"$folder/output.txt" 2>&1 || code=$?
+[ $code -eq 2 ] || fail "a sample that is not there was not refused (code $code)"
+
+# Its training begun with another seed: another start of the same network.
+cp "$folder/cut/found.safetensors" "$folder/first.safetensors"
+"$taper" train "$folder/cut" --set train.seed=7 >>"$folder/output.txt" 2>&1 || fail "train.seed=7 failed"
+! cmp -s "$folder/cut/found.safetensors" "$folder/first.safetensors" || fail "train.seed changed nothing"
 echo "resume.sh: the same bits in $cuts parts"

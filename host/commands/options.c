@@ -11,6 +11,7 @@ enum {
     KEY_DEVICE,
     KEY_SUPERNET,
     KEY_POINT,
+    KEY_SAMPLE,
     KEY_FORMAT,
     KEY_KEEP_NORMS,
     KEY_PREDICTIONS,
@@ -30,23 +31,31 @@ static const struct argp_option supernet_options[] = {
     COMMON_OPTIONS,
     {"supernet", KEY_SUPERNET, "FILE", 0, "Take this super-network instead of training one", 0},
     {0}};
-#define POINT_OPTION                                                                               \
-    { "point", KEY_POINT, "N", 0, "Point N of the trade-off curve instead of the network found", 0 }
-static const struct argp_option point_options[] = {COMMON_OPTIONS, POINT_OPTION, {0}};
+#define POINT_OPTIONS                                                                              \
+    {                                                                                              \
+        "point", KEY_POINT, "N", 0, "Point N of the trade-off curve instead of the network found", \
+        0},                                                                                        \
+    {                                                                                              \
+        "sample", KEY_SAMPLE, "N", 0, "Sample N of search.jsonl instead of the network found", 0   \
+    }
+static const struct argp_option point_options[] = {COMMON_OPTIONS, POINT_OPTIONS, {0}};
 static const struct argp_option export_options[] = {
     COMMON_OPTIONS,
-    POINT_OPTION,
+    POINT_OPTIONS,
     {"format", KEY_FORMAT, "onnx|pytorch", 0, "Only this one; default: both", 0},
     {"keep-norms", KEY_KEEP_NORMS, NULL, 0,
      "Batch-norms stay nodes of the ONNX graph instead of parts of the convolutions", 0},
     {0}};
 static const struct argp_option evaluate_options[] = {
     COMMON_OPTIONS,
-    POINT_OPTION,
+    POINT_OPTIONS,
     {"predictions", KEY_PREDICTIONS, "FILE", 0, "Write logits and labels as safetensors", 0},
     {0}};
 static const struct argp_option predict_options[] = {
-    COMMON_OPTIONS, POINT_OPTION, {"json", KEY_JSON, NULL, 0, "A JSON object per picture", 0}, {0}};
+    COMMON_OPTIONS,
+    POINT_OPTIONS,
+    {"json", KEY_JSON, NULL, 0, "A JSON object per picture", 0},
+    {0}};
 
 static void add_setting(struct options *options, const char *setting, struct argp_state *state) {
     if (options->setting_count == MAX_SETTINGS)
@@ -54,12 +63,12 @@ static void add_setting(struct options *options, const char *setting, struct arg
     options->settings[options->setting_count++] = setting;
 }
 
-static int parse_point(const char *text, struct argp_state *state) {
+static int parse_number(const char *text, const char *of, struct argp_state *state) {
     char *end;
-    long point = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || point < 0 || point > 1000000)
-        argp_error(state, "--point %s is not a number of a point", text);
-    return (int)point;
+    long number = strtol(text, &end, 10);
+    if (end == text || *end != '\0' || number < 0 || number > 1000000)
+        argp_error(state, "--%s %s is not a number of a %s", of, text, of);
+    return (int)number;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
@@ -81,7 +90,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         options->supernet = argument;
         return 0;
     case KEY_POINT:
-        options->point = parse_point(argument, state);
+        options->point = parse_number(argument, "point", state);
+        return 0;
+    case KEY_SAMPLE:
+        options->sample = parse_number(argument, "sample", state);
         return 0;
     case KEY_FORMAT:
         if (strcmp(argument, "onnx") != 0 && strcmp(argument, "pytorch") != 0)
@@ -109,6 +121,10 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         options->pictures = state->argv + state->next;
         options->picture_count = state->argc - state->next;
         return 0;
+    case ARGP_KEY_END:
+        if (options->point >= 0 && options->sample >= 0)
+            argp_error(state, "--point and --sample name one network each");
+        return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "a configuration file or a run folder is missing");
         return 0;
@@ -128,7 +144,7 @@ enum status options_parse(struct options *options, enum options_kind kind, const
                               .args_doc =
                                   kind == OPTIONS_PREDICT ? "FOLDER PICTURE..." : "CONFIG|FOLDER",
                               .doc = summary};
-    *options = (struct options){.kind = kind, .point = -1};
+    *options = (struct options){.kind = kind, .point = -1, .sample = -1};
     argp_err_exit_status = STATUS_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, options) != 0) /* all else ends the process */
         return fail(STATUS_FAILED, "no memory to read the arguments");

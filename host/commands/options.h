@@ -11,10 +11,10 @@ enum { MAX_SETTINGS = 256, SETTING_SIZE = 1024 };
 enum options_kind {
     OPTIONS_PLAIN,
     OPTIONS_SUPERNET, /* and --supernet FILE */
-    OPTIONS_POINT,    /* and --point N */
-    OPTIONS_EXPORT,   /* and --point N, --format FORMAT, --keep-norms */
-    OPTIONS_EVALUATE, /* and --predictions FILE */
-    OPTIONS_PREDICT   /* a run folder, pictures, --point N and --json */
+    OPTIONS_POINT,    /* and --point N or --sample N */
+    OPTIONS_EXPORT,   /* those, and --format FORMAT, --keep-norms */
+    OPTIONS_EVALUATE, /* those, and --predictions FILE */
+    OPTIONS_PREDICT   /* a run folder, pictures, --point N or --sample N, and --json */
 };
 
 struct options {
@@ -25,7 +25,8 @@ struct options {
     const char *predictions; /* file to write, or NULL */
     bool keep_norms;         /* in an ONNX file */
     bool json;
-    int point; /* of the trade-off curve; -1: the network found */
+    int point;  /* of the trade-off curve, */
+    int sample; /* or of search.jsonl; both -1: the network found */
     int picture_count;
     char **pictures; /* arguments behind the first */
     int setting_count;

@@ -12,6 +12,7 @@
 
 #include <jansson.h>
 #include <stdio.h>
+#include <string.h>
 
 enum status steps_report(struct run *run) {
     char path[RUN_PATH];
@@ -74,10 +75,12 @@ done:
 }
 
 const char *steps_name(const struct options *options, char name[32]) {
-    if (options->point < 0)
-        snprintf(name, 32, "found");
-    else
+    if (options->point >= 0)
         snprintf(name, 32, "found-%d", options->point);
+    else if (options->sample >= 0)
+        snprintf(name, 32, "found-sample-%d", options->sample);
+    else
+        snprintf(name, 32, "found");
     return name;
 }
 
@@ -119,11 +122,13 @@ static enum status evaluate(struct run *run, const char *name) {
 enum status steps_train(struct run *run, const struct options *options) {
     char name[32];
     TRY(search_must_be_done(run));
-    if (options->point >= 0)
-        TRY(search_point(run, options->point));
     steps_name(options, name);
+    if (options->point >= 0)
+        TRY(search_point(run, options->point, name));
+    else if (options->sample >= 0)
+        TRY(search_sample(run, options->sample, name));
     TRY(train_found(run, name));
     TRY(steps_export(run, options, name));
     TRY(evaluate(run, name));
-    return report_done(run, name, options->point < 0 ? "train" : name);
+    return report_done(run, name, strcmp(name, "found") == 0 ? "train" : name);
 }

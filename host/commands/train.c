@@ -1,4 +1,5 @@
-/* taper train: step 3 alone, for the network found or another point of the trade-off curve. */
+/* taper train: step 3 alone, for the network found, another point of the trade-off curve or any
+ * sample. */
 #include "commands/commands.h"
 #include "commands/steps.h"
 

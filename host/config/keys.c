@@ -142,6 +142,8 @@ const struct key keys[] = {
     {"train.init", KEY_TEXT, AT(train.init), 0, 0, "", NULL, STEP_TRAIN,
      "start from this safetensors file, with tensors as found.safetensors has them; empty: see inherit",
      TEXT_SIZE(train.init), NULL},
+    {"train.seed", KEY_SEED, AT(train.seed), 0, 0, "0", NULL, STEP_TRAIN,
+     "of fresh weights and of the order of images; 0: follows seed", 0, NULL},
     {"train.inherit", KEY_YES_NO, AT(train.inherit), 0, 1, "yes", NULL, STEP_TRAIN,
      "start from the super-network's weights; no: from fresh ones", 0, NULL},
     {"train.use_holdout", KEY_YES_NO, AT(train.use_holdout), 0, 1, "no", NULL, STEP_TRAIN,

@@ -12,7 +12,7 @@
 
 /* All borrowed. */
 struct exported {
-    const char *name;                                 /* "found" or "found-N" */
+    const char *name;                                 /* "found", "found-N", "found-sample-N" */
     const struct network *network;                    /* one option per choice */
     const struct parameters *parameters, *statistics; /* with the names of names.h */
     const real *weights, *statistic_values;

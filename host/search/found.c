@@ -86,27 +86,38 @@ enum status found_write(const struct run *run, const struct search_space *space,
     return status;
 }
 
-static enum status write_point(const struct run *run, const struct search_space *space,
-                               const struct sample *samples, int count, int point) {
-    char name[64];
+static enum status find_point(const struct sample *samples, int count, int point,
+                              const struct sample **sample) {
     int points = 0;
     for (int i = 0; i < count; i++) {
         if (!samples[i].chosen)
             continue;
-        if (points++ < point)
-            continue;
-        snprintf(name, sizeof name, "found-%d.yaml", point);
-        return found_write(run, space, &samples[i], name);
+        *sample = &samples[i];
+        if (points++ == point)
+            return STATUS_OK;
     }
     return fail(STATUS_USAGE, "--point %d: the trade-off curve has the points 0 to %d", point,
                 points - 1);
 }
 
-enum status search_point(struct run *run, int point) {
-    char path[RUN_PATH], hash_text[HASH_TEXT];
+static enum status find_sample(const struct sample *samples, int count, int number,
+                               const struct sample **sample) {
+    if (number >= count)
+        return fail(STATUS_USAGE, "--sample %d: search.jsonl has the samples 0 to %d", number,
+                    count - 1);
+    *sample = &samples[number];
+    return STATUS_OK;
+}
+
+typedef enum status find(const struct sample *samples, int count, int number,
+                         const struct sample **sample);
+
+static enum status write_another(struct run *run, find *find, int number, const char *name) {
+    char path[RUN_PATH], file[64], hash_text[HASH_TEXT];
     uint64_t hash;
     struct search_space space = {0};
     struct sample *samples = NULL;
+    const struct sample *sample;
     int count;
     enum status status;
     TRY(search_must_be_done(run));
@@ -114,9 +125,19 @@ enum status search_point(struct run *run, int point) {
     TRY_CLEANUP(space_create(&space, run));
     TRY_CLEANUP(
         samples_read(run_path(run, "search.jsonl", path), &space, hash_text, &samples, &count));
-    TRY_CLEANUP(write_point(run, &space, samples, count, point));
+    TRY_CLEANUP(find(samples, count, number, &sample));
+    snprintf(file, sizeof file, "%s.yaml", name);
+    TRY_CLEANUP(found_write(run, &space, sample, file));
 done:
     free(samples);
     space_release(&space);
     return status;
+}
+
+enum status search_point(struct run *run, int point, const char *name) {
+    return write_another(run, find_point, point, name);
+}
+
+enum status search_sample(struct run *run, int number, const char *name) {
+    return write_another(run, find_sample, number, name);
 }

@@ -1,4 +1,5 @@
-/* found.yaml, the result of a search, and found-N.yaml, other points of its trade-off curve. */
+/* found.yaml, the result of a search; found-N.yaml, other points of its trade-off curve; and
+ * found-sample-N.yaml, any of its samples. */
 #ifndef TAPER_FOUND_H
 #define TAPER_FOUND_H
 
@@ -13,8 +14,9 @@ enum status search_must_be_done(const struct run *run);
 enum status found_write(const struct run *run, const struct search_space *space,
                         const struct sample *sample, const char *name);
 
-/* Writes point N (from 0: the initial network, or random search's first sample) of the finished
- * search's trade-off curve as found-N.yaml. */
-enum status search_point(struct run *run, int point);
+/* Write one more network of a finished search as NAME.yaml: point N of its trade-off curve (from 0:
+ * the initial network, or random search's first sample), or sample N of search.jsonl. */
+enum status search_point(struct run *run, int point, const char *name);
+enum status search_sample(struct run *run, int number, const char *name);
 
 #endif

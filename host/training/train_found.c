@@ -87,7 +87,8 @@ static enum status is_done(const struct found *found, bool *done) {
 
 /* Fresh weights differ from the super-network's first ones, and so does the order of the images. */
 static uint64_t own_seed(const struct run *run) {
-    return run->config.seed + 1;
+    uint64_t asked = run->config.train.seed;
+    return asked > 0 ? asked : run->config.seed + 1;
 }
 
 static enum status begin_state(const struct run *run, struct found *found) {

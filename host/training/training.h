@@ -47,6 +47,7 @@ struct supernet_config {
 struct train_config {
     struct training_config training;
     char init[512];   /* start from this file's weights and statistics; empty: see inherit */
+    uint64_t seed;    /* 0: follows the seed of the run */
     bool inherit;     /* start from the super-network's weights, else fresh ones */
     bool use_holdout; /* train on training + hold-out images */
     double distill;   /* weight of the maximum network's softmax in the targets; 0: none */
