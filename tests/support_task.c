@@ -29,6 +29,7 @@ void task_begin(struct task_fixture *fixture, bool supernet, enum optimiser opti
                                          .save_seconds = 1e9}};
     network_tiny(&fixture->network, TASK_SIZE, 1, TASK_CLASSES);
     pictures_synthetic(&fixture->pictures, TASK_PICTURES, TASK_SIZE, 1, TASK_CLASSES, 5);
+    fixture->augmented = (struct augmented_pictures){&fixture->pictures, 1, true};
     for (int i = 0; i < TASK_PICTURES; i++)
         fixture->indices[i] = i;
     assert_int_equal(parameters_of(&fixture->parameters, &fixture->network), STATUS_OK);
@@ -40,12 +41,10 @@ void task_begin(struct task_fixture *fixture, bool supernet, enum optimiser opti
         .network = &fixture->network,
         .ops = ops_cpu(),
         .pass = {.epsilon = (real)1e-5, .mean = {(real)0.5}, .deviation = {(real)0.25}},
-        .images = {.pictures = &fixture->pictures,
+        .images = {.feed = augmented_feed(&fixture->augmented),
                    .indices = fixture->indices,
                    .count = TASK_PICTURES,
-                   .seed = 7,
-                   .crop_padding = 1,
-                   .flip = true},
+                   .seed = 7},
         .sampler = supernet ? &fixture->sampler : NULL,
         .groups = supernet ? 4 : 1,
         .norm_momentum = 0.1,

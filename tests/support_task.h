@@ -2,6 +2,7 @@
 #ifndef TAPER_SUPPORT_TASK_H
 #define TAPER_SUPPORT_TASK_H
 
+#include "data/augment.h"
 #include "training/trainer.h"
 
 #include <stdbool.h>
@@ -11,6 +12,7 @@ enum { TASK_PICTURES = 96, TASK_SIZE = 8, TASK_CLASSES = 4, TASK_BATCH = 16 };
 struct task_fixture {
     struct network network;
     struct pictures pictures;
+    struct augmented_pictures augmented;
     int indices[TASK_PICTURES];
     struct sampler sampler;
     struct training_config config;

@@ -1,12 +1,16 @@
 /* The loader: what a batch holds depends on seed and step alone, every image comes once per epoch,
- * and crops and flips are found again by trying all of them. */
+ * and crops and flips are found again by trying all of them. All of it with one thread and with
+ * several. */
+#include "data/augment.h"
 #include "data/loader.h"
 #include "support/memory.h"
 #include "support/random.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -39,18 +43,27 @@ static int make_pictures(void **state) {
     return 0;
 }
 
-static const struct loader_options augmented = {.pictures = &pictures,
-                                                .indices = indices,
-                                                .count = USED,
-                                                .batch_images = BATCH,
-                                                .seed = 3,
-                                                .crop_padding = PADDING,
-                                                .flip = true};
+static const struct augmented_pictures with_crops = {&pictures, PADDING, true};
+static int threads;
+
+static struct loader_options options_of(const struct augmented_pictures *from) {
+    return (struct loader_options){.feed = augmented_feed(from),
+                                   .indices = indices,
+                                   .count = USED,
+                                   .batch_images = BATCH,
+                                   .threads = threads,
+                                   .seed = 3};
+}
 
 static struct loader *loader_of(const struct loader_options *options) {
     struct loader *loader;
     assert_int_equal(loader_create(&loader, options), STATUS_OK);
     return loader;
+}
+
+static struct loader *augmented_loader(void) {
+    struct loader_options options = options_of(&with_crops);
+    return loader_of(&options);
 }
 
 struct copied_batch {
@@ -112,7 +125,7 @@ static struct origin origin_of(const uint8_t *got, int padding, int flip) {
 
 static void every_image_comes_once_per_epoch(void **state) {
     (void)state;
-    struct loader *loader = loader_of(&augmented);
+    struct loader *loader = augmented_loader();
     assert_int_equal(loader_batches(loader), BATCHES);
     int first_image[20], left_out[COUNT] = {0};
     for (int epoch = 0; epoch < 20; epoch++) {
@@ -147,7 +160,7 @@ static void every_image_comes_once_per_epoch(void **state) {
 static void crops_and_flips_are_even(void **state) {
     (void)state;
     enum { EPOCHS = 200, DRAWS = EPOCHS * BATCHES * BATCH, SHIFTS = 2 * PADDING + 1 };
-    struct loader *loader = loader_of(&augmented);
+    struct loader *loader = augmented_loader();
     int down[SHIFTS] = {0}, right[SHIFTS] = {0}, mirrored = 0;
     for (int64_t step = 0; step < EPOCHS * BATCHES; step++) {
         struct copied_batch batch = copy_of(loader, step);
@@ -169,10 +182,9 @@ static void crops_and_flips_are_even(void **state) {
 
 static void without_augmentation_pictures_are_themselves(void **state) {
     (void)state;
-    struct loader_options plain = augmented;
-    plain.crop_padding = 0;
-    plain.flip = false;
-    struct loader *loader = loader_of(&plain);
+    const struct augmented_pictures plain = {.pictures = &pictures};
+    struct loader_options options = options_of(&plain);
+    struct loader *loader = loader_of(&options);
     for (int64_t step = 0; step < 2 * BATCHES; step++) {
         struct copied_batch batch = copy_of(loader, step);
         for (int i = 0; i < BATCH; i++)
@@ -184,9 +196,9 @@ static void without_augmentation_pictures_are_themselves(void **state) {
 /* Crops wider than the picture leave nothing of it, and nothing is read outside of it. */
 static void padding_may_exceed_the_picture(void **state) {
     (void)state;
-    struct loader_options wide = augmented;
-    wide.crop_padding = 20;
-    struct loader *loader = loader_of(&wide);
+    const struct augmented_pictures wide = {&pictures, 20, true};
+    struct loader_options options = options_of(&wide);
+    struct loader *loader = loader_of(&options);
     int empty = 0;
     for (int64_t step = 0; step < 10 * BATCHES; step++) {
         struct copied_batch batch = copy_of(loader, step);
@@ -207,7 +219,7 @@ static void any_order_of_asking_gives_the_same_batches(void **state) {
     (void)state;
     enum { STEPS = 4 * BATCHES };
     static struct copied_batch in_order[STEPS];
-    struct loader *loader = loader_of(&augmented);
+    struct loader *loader = augmented_loader();
     for (int64_t step = 0; step < STEPS; step++)
         in_order[step] = copy_of(loader, step);
     struct random_sequence sequence = random_sequence(2, RANDOM_SEARCH, 0, 0);
@@ -218,14 +230,14 @@ static void any_order_of_asking_gives_the_same_batches(void **state) {
     }
     loader_release(loader);
     for (int64_t start = 0; start < STEPS; start++) { /* after a restart */
-        loader = loader_of(&augmented);
+        loader = augmented_loader();
         for (int64_t step = start; step < STEPS && step < start + 3; step++) {
             struct copied_batch batch = copy_of(loader, step);
             assert_same(&batch, &in_order[step]);
         }
         loader_release(loader);
     }
-    struct loader_options other = augmented;
+    struct loader_options other = options_of(&with_crops);
     other.seed++;
     loader = loader_of(&other);
     struct copied_batch batch = copy_of(loader, 0);
@@ -236,9 +248,9 @@ static void any_order_of_asking_gives_the_same_batches(void **state) {
 /* Order and augmentation are keyed by epoch and image, not by batch. */
 static void batch_size_only_cuts_the_epoch(void **state) {
     (void)state;
-    struct loader_options small = augmented;
+    struct loader_options small = options_of(&with_crops);
     small.batch_images = 1;
-    struct loader *large_loader = loader_of(&augmented), *small_loader = loader_of(&small);
+    struct loader *large_loader = augmented_loader(), *small_loader = loader_of(&small);
     for (int epoch = 0; epoch < 2; epoch++) {
         for (int b = 0; b < BATCHES; b++) {
             struct copied_batch large = copy_of(large_loader, epoch * BATCHES + b);
@@ -257,7 +269,7 @@ static void batch_size_only_cuts_the_epoch(void **state) {
 
 static void a_batch_stays_until_the_next_is_asked(void **state) {
     (void)state;
-    struct loader *loader = loader_of(&augmented);
+    struct loader *loader = augmented_loader();
     const int64_t steps[] = {0, 1, 2, 3, 9, 8, 7, 12, 0};
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         struct loaded_batch batch;
@@ -273,7 +285,7 @@ static void a_batch_stays_until_the_next_is_asked(void **state) {
 /* Once in many tries, so that a busy machine cannot spoil it. */
 static void next_batches_are_made_ahead(void **state) {
     (void)state;
-    struct loader *loader = loader_of(&augmented);
+    struct loader *loader = augmented_loader();
     struct loaded_batch batch;
     int without_waiting = 0;
     for (int try = 1; try < 50 && !without_waiting; try++) {
@@ -293,7 +305,7 @@ static void release_at_any_time(void **state) {
     (void)state;
     loader_release(NULL);
     for (int i = 0; i < 200; i++) {
-        struct loader *loader = loader_of(&augmented);
+        struct loader *loader = augmented_loader();
         struct loaded_batch batch;
         if (i % 4 > 0)
             assert_int_equal(loader_batch(loader, i, &batch), STATUS_OK);
@@ -307,7 +319,7 @@ static void release_at_any_time(void **state) {
 
 static void errors_have_sentences(void **state) {
     (void)state;
-    struct loader_options options = augmented;
+    struct loader_options options = options_of(&with_crops);
     struct loader *loader;
     struct loaded_batch batch;
     options.batch_images = USED + 1;
@@ -318,9 +330,10 @@ static void errors_have_sentences(void **state) {
     options.batch_images = 0;
     assert_int_equal(loader_create(&loader, &options), STATUS_USAGE);
     failure_clear();
-    for (int call = 1; call <= 8; call++) {
+    options.batch_images = BATCH;
+    for (int call = 1; call <= 15; call++) {
         allocate_fail_at(call);
-        assert_int_equal(loader_create(&loader, &augmented), STATUS_FAILED);
+        assert_int_equal(loader_create(&loader, &options), STATUS_FAILED);
         assert_null(loader);
         assert_non_null(strstr(failure(), "no memory"));
         failure_clear();
@@ -334,7 +347,96 @@ static void errors_have_sentences(void **state) {
     loader_release(loader);
 }
 
-int main(void) {
+/* A feed whose threads have memory of their own, and which cannot make every seventh image. */
+static atomic_int begun, ended;
+
+static enum status begin_work(const void *source, void **work) {
+    (void)source;
+    begun++;
+    return allocate(work, 1, 1, "work");
+}
+
+static void end_work(void *work) {
+    ended += work != NULL;
+    free(work);
+}
+
+static enum status make_some(const void *source, void *work, const struct picture_view *view,
+                             uint8_t *picture, int *label) {
+    (void)source;
+    assert_non_null(work);
+    *(char *)work = 1; /* the thread sanitizer would see two at once */
+    *picture = (uint8_t)view->image;
+    *label = view->image;
+    return view->image % 7 == 0 ? (fail)(STATUS_USAGE, "image %d is bad", view->image) : STATUS_OK;
+}
+
+/* A batch with bad pictures names the first of them, whoever tried it, however often it is asked
+ * for; the others are not touched by that. */
+static void a_picture_that_fails_is_named(void **state) {
+    (void)state;
+    struct loader_options options = options_of(&with_crops);
+    options.feed = (struct picture_feed){1, NULL, begin_work, end_work, make_some};
+    options.batch_images = 3;
+    begun = ended = 0;
+    struct loader *loader = loader_of(&options);
+    int bad = 0, good = 0;
+    for (int64_t step = 0; step < 2 * (USED / 3); step++) {
+        struct loaded_batch batch;
+        char expected[64] = "";
+        enum status status = loader_batch(loader, step, &batch);
+        for (int i = 2; i >= 0; i--)
+            if (batch.labels[i] % 7 == 0)
+                snprintf(expected, sizeof expected, "image %d is bad", batch.labels[i]);
+        assert_int_equal(status, expected[0] != '\0' ? STATUS_USAGE : STATUS_OK);
+        assert_string_equal(failure(), expected);
+        failure_clear();
+        bad += status != STATUS_OK;
+        good += status == STATUS_OK;
+    }
+    assert_true(bad > 5 && good > 5);
+    loader_release(loader);
+    assert_int_equal(begun, threads > 0 ? threads : 1);
+    assert_int_equal(ended, begun);
+}
+
+static enum status make_slowly(const void *source, void *work, const struct picture_view *view,
+                               uint8_t *picture, int *label) {
+    (void)source;
+    (void)work;
+    nanosleep(&(struct timespec){.tv_nsec = 20000 + view->image * 2000}, NULL);
+    picture[0] = (uint8_t)view->image;
+    picture[1] = (uint8_t)view->epoch;
+    *label = view->image;
+    return STATUS_OK;
+}
+
+/* Threads that still make pictures of a batch that is no longer asked for leave no trace in the
+ * batch that takes its place. */
+static void jumps_while_pictures_are_made(void **state) {
+    (void)state;
+    enum { STEPS = 6 * BATCHES };
+    static int images[STEPS][BATCH];
+    struct loader_options options = options_of(&with_crops);
+    options.feed = (struct picture_feed){.picture_bytes = 2, .make = make_slowly};
+    struct loader *loader = loader_of(&options);
+    struct random_sequence sequence = random_sequence(5, RANDOM_SEARCH, 0, 0);
+    for (int ask = 0; ask < STEPS + 300; ask++) { /* in order first */
+        int64_t step = ask < STEPS ? ask : (int)random_below(&sequence, STEPS);
+        struct loaded_batch batch;
+        assert_int_equal(loader_batch(loader, step, &batch), STATUS_OK);
+        for (int i = 0; i < BATCH; i++) {
+            if (ask < STEPS)
+                images[step][i] = batch.labels[i];
+            assert_int_equal(batch.labels[i], images[step][i]);
+            assert_int_equal(batch.pictures[2 * i], images[step][i]);
+            assert_int_equal(batch.pictures[2 * i + 1], step / BATCHES);
+        }
+    }
+    loader_release(loader);
+}
+
+static int run_with(int count) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_image_comes_once_per_epoch),
         cmocka_unit_test(crops_and_flips_are_even),
@@ -346,6 +448,13 @@ int main(void) {
         cmocka_unit_test(next_batches_are_made_ahead),
         cmocka_unit_test(release_at_any_time),
         cmocka_unit_test(errors_have_sentences),
+        cmocka_unit_test(a_picture_that_fails_is_named),
+        cmocka_unit_test(jumps_while_pictures_are_made),
     };
+    threads = count;
     return cmocka_run_group_tests(tests, make_pictures, NULL);
+}
+
+int main(void) {
+    return run_with(0) + run_with(3);
 }

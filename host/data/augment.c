@@ -28,26 +28,39 @@ static void mirror_row(uint8_t *row, int width, int channels) {
     }
 }
 
-void augment_picture(const struct augment *augment, const struct pictures *pictures, int image,
-                     uint64_t epoch, uint8_t *out) {
+static enum status augment(const void *source, void *work, const struct picture_view *view,
+                           uint8_t *out, int *label) {
+    (void)work;
+    const struct augmented_pictures *from = source;
+    const struct pictures *pictures = from->pictures;
     int height = pictures->height, width = pictures->width, channels = pictures->channels;
     size_t row_bytes = (size_t)width * (size_t)channels;
-    const uint8_t *picture = pictures->pixels + (size_t)image * (size_t)height * row_bytes;
+    const uint8_t *picture = pictures->pixels + (size_t)view->image * (size_t)height * row_bytes;
     struct random_sequence sequence =
-        random_sequence(augment->seed, RANDOM_AUGMENT, epoch, (uint32_t)image);
-    int padding = augment->crop_padding;
-    uint32_t offsets = 2 * (uint32_t)padding + 1;
-    int down = (int)random_below(&sequence, offsets) - padding;
-    int right = clamp((int)random_below(&sequence, offsets) - padding, -width, width);
-    bool mirror = random_below(&sequence, 2) == 1 && augment->flip;
+        random_sequence(view->seed, RANDOM_AUGMENT, view->epoch, (uint32_t)view->image);
+    uint32_t offsets = 2 * (uint32_t)from->crop_padding + 1;
+    int down = (int)random_below(&sequence, offsets) - from->crop_padding;
+    int right = clamp((int)random_below(&sequence, offsets) - from->crop_padding, -width, width);
+    bool mirror = random_below(&sequence, 2) == 1 && from->flip;
     for (int y = 0; y < height; y++, out += row_bytes) {
-        int from = y + down;
-        if (from < 0 || from >= height) {
+        int from_y = y + down;
+        if (from_y < 0 || from_y >= height) {
             memset(out, 0, row_bytes);
             continue;
         }
-        shift_row(out, picture + (size_t)from * row_bytes, width, channels, right);
+        shift_row(out, picture + (size_t)from_y * row_bytes, width, channels, right);
         if (mirror)
             mirror_row(out, width, channels);
     }
+    *label = pictures->labels[view->image];
+    return STATUS_OK;
+}
+
+struct picture_feed augmented_feed(const struct augmented_pictures *from) {
+    const struct pictures *pictures = from->pictures;
+    return (struct picture_feed){.picture_bytes = (size_t)pictures->height *
+                                                  (size_t)pictures->width *
+                                                  (size_t)pictures->channels,
+                                 .source = from,
+                                 .make = augment};
 }

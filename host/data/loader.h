@@ -1,32 +1,50 @@
-/* Batches of augmented training pictures, made ahead by a thread of its own.
+/* Batches of training pictures, made ahead by threads of its own.
  *
- * What batch b of epoch e holds is a pure function of (seed, e, b): shuffled order, crops and flips
- * come from counter-based random numbers keyed by epoch and image. The last batch of an epoch that
- * would not be full is left out.
+ * What batch b of epoch e holds is a pure function of (seed, e, b), for any number of threads:
+ * order, crops and flips come from counter-based random numbers keyed by epoch and image. The last
+ * batch of an epoch that would not be full is left out.
  */
 #ifndef TAPER_LOADER_H
 #define TAPER_LOADER_H
 
-#include "data/dataset.h"
 #include "ops.h"
+#include "support/status.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* How one image is seen in one epoch. */
+struct picture_view {
+    uint64_t seed, epoch;
+    int image;
+};
+
+/* Where single pictures come from. All functions may be called by several threads at a time. */
+struct picture_feed {
+    size_t picture_bytes;
+    const void *source; /* the feed's own; outlives the loader */
+    /* Working memory of one thread; both NULL where none is needed. end(NULL) does nothing. */
+    enum status (*begin)(const void *source, void **work);
+    void (*end)(void *work);
+    /* Fills picture[picture_bytes] and *label: a pure function of the view. */
+    enum status (*make)(const void *source, void *work, const struct picture_view *view,
+                        uint8_t *picture, int *label);
+};
 
 struct loader;
 
 struct loader_options {
-    const struct pictures *pictures; /* outlives the loader */
-    const int *indices;              /* images to use; outlives the loader */
+    struct picture_feed feed;
+    const int *indices; /* images to use; outlives the loader */
     int count;
     int batch_images;
+    int threads; /* 0: one */
     uint64_t seed;
-    int crop_padding;
-    bool flip;
     const struct memory *memory; /* whose shared memory batches are made in: a device's copies of
                                     them are fast; NULL: plain memory */
 };
 
 struct loaded_batch {
-    const uint8_t
-        *pictures; /* [batch_images][height][width][channels], valid until the next call */
+    const uint8_t *pictures; /* [batch_images][picture_bytes], valid until the next call */
     const int *labels;
 };
 
@@ -35,7 +53,8 @@ void loader_release(struct loader *loader);      /* at any time; NULL is fine */
 int loader_batches(const struct loader *loader); /* per epoch */
 
 /* Batch number `step` counted from the start of training (epoch = step / batches). Steps asked in
- * order are ready ahead; any other order works, without the head start. */
+ * order are ready ahead; any other order works, without the head start. A picture that cannot be
+ * made is an error of its batch. */
 enum status loader_batch(struct loader *loader, int64_t step, struct loaded_batch *batch);
 double loader_waited(const struct loader *loader); /* seconds that loader_batch() blocked so far */
 

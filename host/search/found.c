@@ -109,10 +109,11 @@ static enum status find_sample(const struct sample *samples, int count, int numb
     return STATUS_OK;
 }
 
-typedef enum status find(const struct sample *samples, int count, int number,
-                         const struct sample **sample);
+typedef enum status find_network(const struct sample *samples, int count, int number,
+                                 const struct sample **sample);
 
-static enum status write_another(struct run *run, find *find, int number, const char *name) {
+static enum status write_another(struct run *run, find_network *find, int number,
+                                 const char *name) {
     char path[RUN_PATH], file[64], hash_text[HASH_TEXT];
     uint64_t hash;
     struct search_space space = {0};

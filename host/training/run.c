@@ -134,9 +134,15 @@ enum status run_load_pictures(struct run *run) {
         return STATUS_OK;
     TRY(pictures_load(&run->pictures, &run->config.data, DATA_TRAIN));
     TRY(run_check_pictures(run, &run->pictures));
+    run->augmented = (struct augmented_pictures){&run->pictures, run->config.data.crop_padding,
+                                                 run->config.data.flip};
     TRY(split_make(&run->split, &run->pictures, &run->config.data, run->config.seed));
     TRY(draw(run, run->split.train, run->split.train_count, 0, &run->calibration));
     return draw(run, run->split.holdout, run->split.holdout_count, 1, &run->scored);
+}
+
+struct picture_feed run_training_feed(const struct run *run) {
+    return augmented_feed(&run->augmented);
 }
 
 static struct image_set first(const struct run *run, const int *indices, int available,

@@ -12,6 +12,7 @@
 #define TAPER_RUN_H
 
 #include "config/config.h"
+#include "data/augment.h"
 #include "report/log.h"
 #include "report/times.h"
 #include "training/evaluation.h"
@@ -25,7 +26,8 @@ struct run {
     struct log *log;
     struct times times;
 
-    struct pictures pictures; /* training pictures; none before run_load_pictures() */
+    struct pictures pictures;            /* training pictures; none before run_load_pictures() */
+    struct augmented_pictures augmented; /* the same as training sees them */
     struct split split;
     int *calibration, *scored; /* indices drawn from the split's training and hold-out images */
 };
@@ -43,6 +45,7 @@ const char *run_path(const struct run *run, const char *name, char path[RUN_PATH
 
 /* Loads and splits the training pictures the first time that it is called. */
 enum status run_load_pictures(struct run *run);
+struct picture_feed run_training_feed(const struct run *run);
 struct image_set run_calibration_images(const struct run *run);
 struct image_set run_scored_images(const struct run *run); /* hold-out images of the search */
 

@@ -133,12 +133,10 @@ done:
 static enum status choose_images(const struct run *run, struct found *found,
                                  struct loader_options *images) {
     const struct split *split = &run->split;
-    *images = (struct loader_options){.pictures = &run->pictures,
+    *images = (struct loader_options){.feed = run_training_feed(run),
                                       .indices = split->train,
                                       .count = split->train_count,
-                                      .seed = own_seed(run),
-                                      .crop_padding = run->config.data.crop_padding,
-                                      .flip = run->config.data.flip};
+                                      .seed = own_seed(run)};
     if (!run->config.train.use_holdout)
         return STATUS_OK;
     images->count = split->train_count + split->holdout_count;
