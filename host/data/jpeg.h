@@ -17,9 +17,9 @@ void jpeg_decoder_release(struct jpeg_decoder *decoder); /* NULL is fine */
 
 bool jpeg_is(const uint8_t *data, size_t size); /* by the first marker */
 
-/* The header. `name` and `data` must stay until jpeg_read() is done. Refused before memory is taken:
- * more than `most_pixels`, more pixels than so few bytes can hold, and, as Pillow does, a file
- * without its end-of-image marker: it is truncated. */
+/* The header. `name` and `data` must stay until jpeg_read() is done. Refused before memory is
+ * taken: more than `most_pixels`, more pixels than so few bytes can hold, and, as Pillow does, a
+ * file without its end-of-image marker: it is truncated. */
 enum status jpeg_open(struct jpeg_decoder *decoder, const char *name, const uint8_t *data,
                       size_t size, size_t most_pixels, struct picture_size *picture);
 
