@@ -25,8 +25,9 @@ enum status jpeg_open(struct jpeg_decoder *decoder, const char *name, const uint
 
 /* RGB of the box of the picture opened last, which lies within it, with enough around it to
  * resample it to height x width. `shrink`: 1, or more where the decoder may shrink the picture by
- * 2, 4, or up to 8, so far as the box stays at least height x width; gray is repeated, CMYK
- * converted as Pillow does. The window's pixels are the decoder's, valid until its next call. */
+ * 2, 4, or up to 8, so far as the box stays a quarter larger than height x width; gray is repeated,
+ * CMYK converted as Pillow does. The window's pixels are the decoder's, valid until its next call.
+ */
 enum status jpeg_read(struct jpeg_decoder *decoder, const struct picture_box *box, int height,
                       int width, int shrink, struct picture_window *window);
 
