@@ -2,6 +2,7 @@
  * single pictures of IDX files, resizing against its definition, and damage. */
 #include "data/picture_file.h"
 #include "data/png.h"
+#include "data/raster.h"
 #include "support/random.h"
 #include "support_folder.h"
 
@@ -76,10 +77,10 @@ static struct bytes png_file(int kind, int depth, int samples, const uint8_t *pi
 }
 
 static struct pictures load_as(const char *name, int height, int width, int channels) {
-    const struct raster like = {.height = height, .width = width, .channels = channels};
+    const struct picture_recipe recipe = {.height = height, .width = width, .channels = channels};
     struct picture_origin origin;
     struct pictures pictures;
-    if (picture_file_load(&pictures, &origin, test_path(name), &like) != STATUS_OK)
+    if (picture_file_load(&pictures, &origin, test_path(name), &recipe) != STATUS_OK)
         fail_msg("%s", failure());
     assert_int_equal(pictures.height, height);
     assert_int_equal(pictures.width, width);
@@ -250,14 +251,14 @@ static void idx_files_and_ranges(void **state) {
         int first, count;
     } ranges[] = {{"a.gz", 0, COUNT},  {"a.gz:0", 0, 1},     {"a.gz:11", 11, 1}, {"a.gz:3-3", 3, 1},
                   {"a.gz:4-11", 4, 8}, {"b:7.gz", 0, COUNT}, {"b:7.gz:2", 2, 1}};
-    const struct raster like = {HEIGHT, WIDTH, 1, NULL};
+    const struct picture_recipe recipe = {.height = HEIGHT, .width = WIDTH, .channels = 1};
     test_folder("picture_file");
     write_idx("a.gz");
     write_idx("b:7.gz");
     for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
         struct pictures pictures;
         struct picture_origin origin;
-        assert_int_equal(picture_file_load(&pictures, &origin, test_path(ranges[r].name), &like),
+        assert_int_equal(picture_file_load(&pictures, &origin, test_path(ranges[r].name), &recipe),
                          STATUS_OK);
         assert_int_equal(pictures.count, ranges[r].count);
         assert_int_equal(origin.first, ranges[r].first);
@@ -271,10 +272,10 @@ static void idx_files_and_ranges(void **state) {
 /* ------------------------------------------------------------------ damage */
 
 static void assert_refused(const char *name, const char *sentence) {
-    const struct raster like = {HEIGHT, WIDTH, 1, NULL};
+    const struct picture_recipe recipe = {.height = HEIGHT, .width = WIDTH, .channels = 1};
     struct pictures pictures;
     struct picture_origin origin;
-    assert_int_equal(picture_file_load(&pictures, &origin, test_path(name), &like), STATUS_USAGE);
+    assert_int_equal(picture_file_load(&pictures, &origin, test_path(name), &recipe), STATUS_USAGE);
     if (strstr(failure(), sentence) == NULL || strstr(failure(), "picture_file/") == NULL)
         fail_msg("\"%s\" does not say \"%s\" and the file", failure(), sentence);
     assert_null(pictures.pixels);
@@ -299,9 +300,9 @@ static void bad_names_and_files_are_refused(void **state) {
     assert_refused("a.gz:99999999999", "behind the colon");
     assert_refused("a.pgm:0", "is one picture");
     test_write("empty", "", 0);
-    assert_refused("empty", "is no picture");
+    assert_refused("empty", "is not a JPEG, PNG or PNM picture");
     test_write("text", "hello, world", 12);
-    assert_refused("text", "is no picture");
+    assert_refused("text", "is not a JPEG, PNG or PNM picture");
 }
 
 static void damaged_pnm_is_refused(void **state) {
@@ -336,7 +337,7 @@ static void damaged_pnm_is_refused(void **state) {
 /* Every cut and every flipped byte: read or refused, never a crash; a cut is always refused. */
 static void damaged_png_is_refused(void **state) {
     (void)state;
-    const struct raster like = {HEIGHT, WIDTH, 1, NULL};
+    const struct picture_recipe recipe = {.height = HEIGHT, .width = WIDTH, .channels = 1};
     struct bytes good = png_file(0, 8, 1, gray, NULL);
     struct pictures pictures;
     struct picture_origin origin;
@@ -349,7 +350,7 @@ static void damaged_png_is_refused(void **state) {
         struct bytes bad = good;
         bad.data[i] ^= 0x55;
         test_write("bad.png", bad.data, bad.size);
-        if (picture_file_load(&pictures, &origin, test_path("bad.png"), &like) != STATUS_OK)
+        if (picture_file_load(&pictures, &origin, test_path("bad.png"), &recipe) != STATUS_OK)
             assert_non_null(strstr(failure(), "bad.png"));
         failure_clear();
         pictures_release(&pictures);

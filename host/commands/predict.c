@@ -22,10 +22,12 @@ struct part {
 
 static enum status load_parts(struct part *parts, const struct options *options,
                               const struct network *network) {
-    const struct raster like = {
-        .height = network->height, .width = network->width, .channels = network->channels};
+    const struct picture_recipe recipe = {.height = network->height,
+                                          .width = network->width,
+                                          .channels = network->channels,
+                                          .shrink = 8};
     for (int i = 0; i < options->picture_count; i++)
-        TRY(picture_file_load(&parts[i].pictures, &parts[i].origin, options->pictures[i], &like));
+        TRY(picture_file_load(&parts[i].pictures, &parts[i].origin, options->pictures[i], &recipe));
     return STATUS_OK;
 }
 
@@ -183,4 +185,4 @@ static enum status execute(int argc, char **argv) {
 }
 
 const struct command command_predict = {
-    "predict", "Labels and probabilities of pictures: PNG, PGM, PPM, IDX.gz:NUMBER", execute};
+    "predict", "Labels and probabilities of pictures: JPEG, PNG, PGM, PPM, IDX.gz:NUMBER", execute};

@@ -1,7 +1,7 @@
 #include "data/picture_file.h"
 #include "data/idx.h"
-#include "data/png.h"
-#include "data/pnm.h"
+#include "data/picture_decoder.h"
+#include "data/raster.h"
 #include "support/file.h"
 #include "support/memory.h"
 
@@ -58,11 +58,13 @@ static enum status read_name(const char *name, struct wanted *wanted) {
     return read_range(name, colon + 1, wanted);
 }
 
-static enum status take(struct pictures *pictures, const struct raster *like, int count) {
-    *pictures = (struct pictures){
-        .count = count, .height = like->height, .width = like->width, .channels = like->channels};
+static enum status take(struct pictures *pictures, const struct picture_recipe *recipe, int count) {
+    *pictures = (struct pictures){.count = count,
+                                  .height = recipe->height,
+                                  .width = recipe->width,
+                                  .channels = recipe->channels};
     return allocate(&pictures->pixels, (size_t)count,
-                    (size_t)like->height * like->width * like->channels, "pictures");
+                    (size_t)recipe->height * recipe->width * recipe->channels, "pictures");
 }
 
 static enum status fit(const struct raster *from, struct pictures *pictures, int image) {
@@ -75,7 +77,7 @@ static enum status fit(const struct raster *from, struct pictures *pictures, int
 }
 
 static enum status load_idx(struct pictures *pictures, const struct wanted *wanted,
-                            const struct raster *like) {
+                            const struct picture_recipe *recipe) {
     struct pictures all;
     TRY(idx_load_images(&all, wanted->path));
     int first = wanted->range ? wanted->first : 0,
@@ -85,7 +87,7 @@ static enum status load_idx(struct pictures *pictures, const struct wanted *want
         status = fail(STATUS_USAGE, "%s has the pictures 0..%d, and none with the number %d",
                       wanted->path, all.count - 1, last);
     else
-        status = take(pictures, like, last - first + 1);
+        status = take(pictures, recipe, last - first + 1);
     for (int i = first; status == STATUS_OK && i <= last; i++) {
         const struct raster from = {.height = all.height,
                                     .width = all.width,
@@ -98,21 +100,20 @@ static enum status load_idx(struct pictures *pictures, const struct wanted *want
 }
 
 static enum status load_one(struct pictures *pictures, const struct wanted *wanted,
-                            const uint8_t *data, size_t size, const struct raster *like) {
-    struct raster raster;
+                            const uint8_t *data, size_t size, const struct picture_recipe *recipe) {
+    struct picture_decoder *decoder;
     if (wanted->range)
         return fail(STATUS_USAGE, "%s is one picture: no number behind its name", wanted->path);
-    TRY(png_is(data, size) ? png_decode(&raster, wanted->path, data, size)
-                           : pnm_decode(&raster, wanted->path, data, size));
-    enum status status = take(pictures, like, 1);
-    if (status == STATUS_OK)
-        status = fit(&raster, pictures, 0);
-    free(raster.pixels);
+    TRY(take(pictures, recipe, 1));
+    TRY(picture_decoder_create(&decoder, PICTURE_MOST_PIXELS));
+    enum status status =
+        picture_make(decoder, recipe, NULL, wanted->path, data, size, pictures->pixels);
+    picture_decoder_release(decoder);
     return status;
 }
 
 static enum status load(struct pictures *pictures, int *first, const struct wanted *wanted,
-                        const struct raster *like) {
+                        const struct picture_recipe *recipe) {
     char *data;
     size_t size;
     if (!file_exists(wanted->path))
@@ -120,27 +121,22 @@ static enum status load(struct pictures *pictures, int *first, const struct want
     TRY(file_read(wanted->path, MOST_BYTES, &data, &size));
     const uint8_t *bytes = (const uint8_t *)data;
     bool gzip = size > 2 && bytes[0] == 0x1f && bytes[1] == 0x8b;
-    enum status status = STATUS_OK;
-    *first = -1;
-    if (png_is(bytes, size) || pnm_is(bytes, size))
-        status = load_one(pictures, wanted, bytes, size, like);
-    else if (!gzip)
-        status = fail(STATUS_USAGE, "%s is no picture that taper reads: PNG, PGM, PPM or IDX.gz",
-                      wanted->path);
+    enum status status = gzip ? STATUS_OK : load_one(pictures, wanted, bytes, size, recipe);
     free(data);
+    *first = -1;
     if (!gzip || status != STATUS_OK)
         return status;
     *first = wanted->range ? wanted->first : 0;
-    return load_idx(pictures, wanted, like);
+    return load_idx(pictures, wanted, recipe);
 }
 
 enum status picture_file_load(struct pictures *pictures, struct picture_origin *origin,
-                              const char *name, const struct raster *like) {
+                              const char *name, const struct picture_recipe *recipe) {
     struct wanted wanted;
     *pictures = (struct pictures){0};
     TRY(read_name(name, &wanted));
     strcpy(origin->path, wanted.path);
-    enum status status = load(pictures, &origin->first, &wanted, like);
+    enum status status = load(pictures, &origin->first, &wanted, recipe);
     if (status != STATUS_OK)
         pictures_release(pictures);
     return status;

@@ -43,6 +43,17 @@ enum status png_decode(struct raster *raster, const char *path, const uint8_t *d
     return status;
 }
 
+enum status png_size(struct picture_size *picture, const char *path, const uint8_t *data,
+                     size_t size) {
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    bool read = png_image_begin_read_from_memory(&image, data, size);
+    bool colour = (image.format & PNG_FORMAT_FLAG_COLOR) != 0;
+    *picture = (struct picture_size){(int)image.height, (int)image.width, colour ? 3 : 1};
+    png_image_free(&image);
+    return read ? STATUS_OK
+                : fail(STATUS_USAGE, "%s is truncated or damaged: %s", path, image.message);
+}
+
 enum status png_encode(const struct raster *raster, uint8_t **file, size_t *size) {
     static const png_uint_32 formats[] = {
         [1] = PNG_FORMAT_GRAY, [2] = PNG_FORMAT_GA, [3] = PNG_FORMAT_RGB, [4] = PNG_FORMAT_RGBA};

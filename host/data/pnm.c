@@ -62,18 +62,35 @@ static enum status read_values(struct raster *raster, const struct reader *reade
     return convert(raster, reader, values, largest);
 }
 
-enum status pnm_decode(struct raster *raster, const char *path, const uint8_t *data, size_t size) {
+static enum status read_header(struct picture_size *picture, struct reader *reader, int *largest) {
+    int kind = reader->at[-1];
+    *picture = (struct picture_size){.channels = kind == '5' ? 1 : 3};
+    if (kind != '5' && kind != '6')
+        return fail(STATUS_USAGE, "%s is a P%c file; of its kind, P5 and P6 are read", reader->path,
+                    kind);
+    TRY(read_number(reader, "width", MOST_SIDE, &picture->width));
+    TRY(read_number(reader, "height", MOST_SIDE, &picture->height));
+    TRY(read_number(reader, "largest value", MOST_VALUE, largest));
+    if (reader->at == reader->end || !isspace(*reader->at++))
+        return fail(STATUS_USAGE, "%s ends within its header", reader->path);
+    return STATUS_OK;
+}
+
+enum status pnm_size(struct picture_size *picture, const char *path, const uint8_t *data,
+                     size_t size) {
     struct reader reader = {path, data + 2, data + size};
     int largest;
-    *raster = (struct raster){.channels = data[1] == '5' ? 1 : 3};
-    if (data[1] != '5' && data[1] != '6')
-        return fail(STATUS_USAGE, "%s is a P%c file; of its kind, P5 and P6 are read", path,
-                    data[1]);
-    TRY(read_number(&reader, "width", MOST_SIDE, &raster->width));
-    TRY(read_number(&reader, "height", MOST_SIDE, &raster->height));
-    TRY(read_number(&reader, "largest value", MOST_VALUE, &largest));
-    if (reader.at == reader.end || !isspace(*reader.at++))
-        return fail(STATUS_USAGE, "%s ends within its header", path);
+    return read_header(picture, &reader, &largest);
+}
+
+enum status pnm_decode(struct raster *raster, const char *path, const uint8_t *data, size_t size) {
+    struct reader reader = {path, data + 2, data + size};
+    struct picture_size picture;
+    int largest;
+    *raster = (struct raster){0};
+    TRY(read_header(&picture, &reader, &largest));
+    *raster = (struct raster){
+        .height = picture.height, .width = picture.width, .channels = picture.channels};
     enum status status = read_values(raster, &reader, largest);
     if (status != STATUS_OK) {
         free(raster->pixels);

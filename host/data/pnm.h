@@ -8,6 +8,10 @@
 
 bool pnm_is(const uint8_t *data, size_t size); /* also the plain kinds, which are then refused */
 
+/* The header alone. */
+enum status pnm_size(struct picture_size *picture, const char *path, const uint8_t *data,
+                     size_t size);
+
 /* Gray or RGB; 255 is the largest value that the file names. `path` names the file in errors. */
 enum status pnm_decode(struct raster *raster, const char *path, const uint8_t *data, size_t size);
 
