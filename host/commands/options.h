@@ -14,7 +14,9 @@ enum options_kind {
     OPTIONS_POINT,    /* and --point N */
     OPTIONS_EXPORT,   /* and --point N, --format FORMAT, --keep-norms */
     OPTIONS_EVALUATE, /* and --predictions FILE */
-    OPTIONS_PREDICT   /* a run folder, pictures, --point N and --json */
+    OPTIONS_PREDICT,  /* a run folder, pictures, --point N and --json */
+    OPTIONS_DATA,     /* of the common ones --set and --threads; and --part PART */
+    OPTIONS_PACK      /* the same, --out FILE and --short-side N */
 };
 
 struct options {
@@ -25,7 +27,11 @@ struct options {
     const char *predictions; /* file to write, or NULL */
     bool keep_norms;         /* in an ONNX file */
     bool json;
-    int point; /* of the trade-off curve; -1: the network found */
+    bool one_part; /* of the data, `part` */
+    enum data_part part;
+    int short_side;   /* of packed pictures; 0: as they are */
+    const char *file; /* a pack to write, or NULL */
+    int point;        /* of the trade-off curve; -1: the network found */
     int picture_count;
     char **pictures; /* arguments behind the first */
     int setting_count;
