@@ -58,7 +58,8 @@ static enum status take_member(struct index *index, struct tar *tar) {
     const struct tar_member *member = &tar->member;
     const char *ending = member->name + key_length(member->name), *why = NULL;
     bool label = strcasecmp(ending, ".cls") == 0;
-    if (!label && !is_picture_name(ending))
+    bool picture = is_picture_name(ending) && strrchr(ending, '.') == ending; /* no .seg.png */
+    if (!label && !picture)
         return STATUS_OK;
     if (leaves_the_folder(member->name))
         why = "its name leads out of the folder";

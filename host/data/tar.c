@@ -12,7 +12,7 @@ enum { READ_AHEAD = 4096 };
 
 /* What headers before the member's own say about it. */
 struct extension {
-    bool has_name, has_size, sparse;
+    bool seen, has_name, has_size, sparse;
     uint64_t size;
 };
 
@@ -192,15 +192,16 @@ enum status tar_next(struct tar *tar, bool *more) {
         uint64_t size;
         TRY(tar_look(tar, tar->at, TAR_BLOCK, &block));
         if (is_zero(block))
-            return STATUS_OK;
+            break;
         if (!checksum_is_right(block))
             return damaged(tar, "there is no header");
-        if (!read_number(block + 124, 12, &size) || size > tar->size - tar->at - TAR_BLOCK)
-            size = UINT64_MAX / 2; /* take_member() refuses it, if no extension knows better */
+        if (!read_number(block + 124, 12, &size))
+            return damaged(tar, "a size is no number");
         if (strchr("xgLK", block[156]) != NULL && block[156] != '\0') {
-            if (size > tar->size)
+            if (size > tar->size - tar->at - TAR_BLOCK)
                 return damaged(tar, "an extended header is cut off");
             TRY(take_extension(tar, (char)block[156], size, &extension));
+            extension.seen = true;
             go_on(tar, size);
             continue;
         }
@@ -209,5 +210,5 @@ enum status tar_next(struct tar *tar, bool *more) {
         *more = true;
         return STATUS_OK;
     }
-    return STATUS_OK;
+    return extension.seen ? damaged(tar, "an extended header is the end") : STATUS_OK;
 }
