@@ -30,9 +30,10 @@ static enum status pack(struct data_work *work, const struct options *options) {
                                      .context = &meter};
     enum status status = pack_write(work->source, &how, &result);
     data_meter_end(&meter);
-    data_print_sentences(stderr, "left out", bad_pictures_list(bad));
-    if (status == STATUS_OK)
+    if (status == STATUS_OK) {
+        data_print_sentences(stderr, "left out", bad_pictures_list(bad));
         print_result(options->file, &result);
+    }
     bad_pictures_release(bad);
     return status;
 }
