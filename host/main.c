@@ -8,7 +8,7 @@
 static const struct command *const commands[] = {
     &command_run,      &command_supernet, &command_search, &command_train,
     &command_evaluate, &command_predict,  &command_export, &command_estimate,
-    &command_report,   &command_doctor,   &command_help,
+    &command_report,   &command_data,     &command_doctor, &command_help,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

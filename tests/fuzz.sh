@@ -34,7 +34,7 @@ mkdir -p "$folder"
 failed=0
 fuzz picture "$@" &
 picture=$!
-for pair in "config safetensors" "idx reply"; do
+for pair in "config safetensors" "idx reply" "tar pack"; do
     first=${pair% *} second=${pair#* }
     fuzz "$first" "$@" &
     one=$!

@@ -12,10 +12,10 @@ void pictures_synthetic(struct pictures *pictures, int count, int size, int chan
                                   .channels = channels,
                                   .classes = classes,
                                   .pixels = malloc(pixels * (size_t)count),
-                                  .labels = malloc((size_t)count)};
+                                  .labels = malloc((size_t)count * sizeof *pictures->labels)};
     for (int i = 0; i < count; i++) {
         struct random_sequence noise = random_sequence(seed, RANDOM_AUGMENT, (uint64_t)i, 0);
-        pictures->labels[i] = (uint8_t)(i % classes);
+        pictures->labels[i] = (uint16_t)(i % classes);
         for (size_t p = 0; p < pixels; p++) {
             struct random_bits pattern =
                 random_draw(1, RANDOM_HOLDOUT, i % classes, (uint32_t)p, 0);

@@ -395,10 +395,10 @@ static void settings_override_the_file(void **state) {
         {"data.classes=[one, two]", "data.classes has 2 names, but network.classes is 10"},
         {"data.classes=[one, two, one]", "data.classes has the name 'one' twice"},
         {"data.classes=[one, '']", "a name of data.classes is empty"},
-        {"data.classes=[]", "data.classes is a list of 1 to 256 names"},
+        {"data.classes=[]", "data.classes is an empty list of names"},
         {"data.classes=[[one]]", "data.classes must be a text, not a list"},
         {"data.classes=ten", "data.classes must be a whole number"},
-        {"data.classes=257", "is not within 0..256"},
+        {"data.classes=65537", "is not within 0..65536"},
         {"network.classes=11", "must have width 11, the number of classes"},
         {"data.train_images=63", "supernet.batch_images 64 is more than data.train_images 63"},
     };

@@ -104,8 +104,8 @@ static void fashion_mnist_is_what_its_authors_say(void **state) {
         print_message("skipped: Debian's package dataset-fashion-mnist is not installed\n");
         skip();
     }
-    const uint8_t first_labels[2][10] = {{9, 0, 0, 3, 0, 2, 7, 2, 5, 5},
-                                         {9, 2, 1, 1, 6, 1, 4, 6, 5, 7}};
+    const uint16_t first_labels[2][10] = {{9, 0, 0, 3, 0, 2, 7, 2, 5, 5},
+                                          {9, 2, 1, 1, 6, 1, 4, 6, 5, 7}};
     for (int part = DATA_TRAIN; part <= DATA_TEST; part++) {
         assert_int_equal(pictures_load(&pictures, &config, (enum data_part)part), STATUS_OK);
         assert_int_equal(pictures.count, part == DATA_TRAIN ? 60000 : 10000);
@@ -113,7 +113,7 @@ static void fashion_mnist_is_what_its_authors_say(void **state) {
         assert_int_equal(pictures.width, 28);
         assert_int_equal(pictures.channels, 1);
         assert_int_equal(pictures.classes, 10);
-        assert_memory_equal(pictures.labels, first_labels[part], 10);
+        assert_memory_equal(pictures.labels, first_labels[part], sizeof first_labels[part]);
         int images_of[10] = {0};
         for (int image = 0; image < pictures.count; image++)
             images_of[pictures.labels[image]]++;
@@ -309,7 +309,8 @@ static void missing_memory_has_a_sentence(void **state) {
     struct data_config config = config_of_folder();
     struct pictures pictures;
     write_good_files();
-    for (int call = 1; call <= 4; call++) { /* the two files and what is in them */
+    for (int call = 1; call <= 5;
+         call++) { /* the two files, what is in them, the labels as numbers */
         allocate_fail_at(call);
         assert_int_equal(pictures_load(&pictures, &config, DATA_TRAIN), STATUS_FAILED);
         assert_non_null(strstr(failure(), "no memory"));
@@ -321,7 +322,7 @@ static void missing_memory_has_a_sentence(void **state) {
 
 /* 997 pictures of uneven classes: class 0 is rarest. */
 enum { SPLIT_IMAGES = 997, SPLIT_CLASSES = 4 };
-static uint8_t split_labels[SPLIT_IMAGES];
+static uint16_t split_labels[SPLIT_IMAGES];
 static const struct pictures split_pictures = {
     .count = SPLIT_IMAGES, .classes = SPLIT_CLASSES, .labels = split_labels};
 
@@ -329,7 +330,7 @@ static int make_labels(void **state) {
     (void)state;
     failure_clear();
     for (int image = 0; image < SPLIT_IMAGES; image++)
-        split_labels[image] = (uint8_t)(image % 7 % 4 == 0 ? image % 2 * 3 : 1 + image % 7 % 3);
+        split_labels[image] = (uint16_t)(image % 7 % 4 == 0 ? image % 2 * 3 : 1 + image % 7 % 3);
     return 0;
 }
 
@@ -403,12 +404,12 @@ static void split_depends_on_the_seed_alone(void **state) {
 /* Classes 0 and 1 take turns in the file: the same draw for both would take neighbours. */
 static void classes_are_drawn_independently(void **state) {
     (void)state;
-    uint8_t turns[200];
+    uint16_t turns[200];
     const struct pictures two = {.count = 200, .classes = 2, .labels = turns};
     struct split split;
     int neighbours = 0;
     for (int image = 0; image < 200; image++)
-        turns[image] = (uint8_t)(image % 2);
+        turns[image] = (uint16_t)(image % 2);
     assert_int_equal(split_make(&split, &two, &(struct data_config){.holdout_images = 40}, 1),
                      STATUS_OK);
     for (int i = 0; i + 1 < 40; i++)
@@ -435,7 +436,7 @@ static void impossible_splits_are_refused(void **state) {
         assert_null(split.holdout);
         failure_clear();
     }
-    uint8_t labels[] = {0, 1, 0, 1};
+    uint16_t labels[] = {0, 1, 0, 1};
     struct pictures four = {.count = 4, .classes = 2, .labels = labels};
     struct split split;
     assert_int_equal(split_make(&split, &four, &(struct data_config){.holdout_images = 4}, 1),

@@ -74,11 +74,11 @@ static void begin(struct task_fixture *fixture, bool supernet, enum poison kind)
     fixture->config.guard_window = WINDOW;
     fixture->config.guard_jump = 5;
     fixture->config.guard_rate = 0.5;
-    uint8_t *labels = fixture->pictures.labels;
+    uint16_t *labels = fixture->pictures.labels;
     for (int i = 0; i < TASK_PICTURES; i++)
         labels[i] %= POISON;
     for (int i = 0; i < TASK_PICTURES; i++) {
-        uint8_t own = labels[i];
+        uint16_t own = labels[i];
         labels[i] = POISON;
         if (holds_poison(fixture, POISONED))
             return;

@@ -21,7 +21,7 @@ enum { HEIGHT = 6, WIDTH = 5, CHANNELS = 2, PICTURE = HEIGHT * WIDTH * CHANNELS 
 enum { COUNT = 60, USED = 41, BATCH = 8, BATCHES = USED / BATCH, PADDING = 2 };
 
 static uint8_t pixels[COUNT * PICTURE];
-static uint8_t labels[COUNT];
+static uint16_t labels[COUNT];
 static int indices[USED];
 static const struct pictures pictures = {.count = COUNT,
                                          .height = HEIGHT,
@@ -37,7 +37,7 @@ static int make_pictures(void **state) {
     for (int i = 0; i < COUNT * PICTURE; i++)
         pixels[i] = (uint8_t)(1 + random_below(&sequence, 255)); /* never 0, the padding's value */
     for (int image = 0; image < COUNT; image++)
-        labels[image] = (uint8_t)(image % 10);
+        labels[image] = (uint16_t)(image % 10);
     for (int i = 0; i < USED; i++)
         indices[i] = COUNT - 1 - i;
     return 0;

@@ -18,9 +18,9 @@
 enum { IMAGES = 300, CLASSES = 7 };
 
 static void begin(struct predictions *predictions) {
-    uint8_t labels[IMAGES];
+    uint16_t labels[IMAGES];
     for (int i = 0; i < IMAGES; i++)
-        labels[i] = (uint8_t)(i * 5 % (CLASSES - 1)); /* the last class has no image */
+        labels[i] = (uint16_t)(i * 5 % (CLASSES - 1)); /* the last class has no image */
     assert_int_equal(predictions_create(predictions, IMAGES, CLASSES, labels), STATUS_OK);
     struct random_sequence sequence = random_sequence(3, RANDOM_AUGMENT, 0, 0);
     for (int i = 0; i < IMAGES * CLASSES; i++)
@@ -113,7 +113,7 @@ static void small_and_extreme(void **state) {
     (void)state;
     struct predictions predictions;
     struct tables tables;
-    const uint8_t labels[] = {0, 1};
+    const uint16_t labels[] = {0, 1};
     const real logits[] = {2000, -2000, 2000, -2000};
     assert_int_equal(predictions_create(&predictions, 2, 2, labels), STATUS_OK);
     memcpy(predictions.logits, logits, sizeof logits);

@@ -15,14 +15,19 @@ enum {
     KEY_FORMAT,
     KEY_KEEP_NORMS,
     KEY_PREDICTIONS,
-    KEY_JSON
+    KEY_JSON,
+    KEY_PART,
+    KEY_SHORT_SIDE
 };
 
-#define COMMON_OPTIONS                                                                             \
+#define DATA_OPTIONS                                                                               \
     {"set", KEY_SET, "KEY=VALUE", 0, "Use VALUE for a key of the configuration; may be repeated",  \
      0},                                                                                           \
-        {"threads", KEY_THREADS, "N", 0, "Workers; results do not depend on it", 0},               \
-        {"device", KEY_DEVICE, "auto|cpu|cuda", 0, "What does the work", 0}, {                     \
+    {                                                                                              \
+        "threads", KEY_THREADS, "N", 0, "Workers; results do not depend on it", 0                  \
+    }
+#define COMMON_OPTIONS                                                                             \
+    DATA_OPTIONS, {"device", KEY_DEVICE, "auto|cpu|cuda", 0, "What does the work", 0}, {           \
         "out", 'o', "FOLDER", 0, "Folder of the run", 0                                            \
     }
 
@@ -57,18 +62,36 @@ static const struct argp_option predict_options[] = {
     {"json", KEY_JSON, NULL, 0, "A JSON object per picture", 0},
     {0}};
 
+static const struct argp_option data_options[] = {
+    DATA_OPTIONS,
+    {"part", KEY_PART, "train|test", 0, "Only this part of the data; default: both", 0},
+    {0}};
+static const struct argp_option pack_options[] = {
+    DATA_OPTIONS,
+    {"out", 'o', "FILE", 0, "The pack to write", 0},
+    {"part", KEY_PART, "train|test", 0, "Which part of the data; default: train", 0},
+    {"short-side", KEY_SHORT_SIDE, "N", 0,
+     "Write larger pictures anew, their shorter side N pixels long; default: all as they are", 0},
+    {0}};
+
 static void add_setting(struct options *options, const char *setting, struct argp_state *state) {
     if (options->setting_count == MAX_SETTINGS)
         argp_error(state, "more than %d settings", MAX_SETTINGS);
     options->settings[options->setting_count++] = setting;
 }
 
-static int parse_number(const char *text, const char *of, struct argp_state *state) {
+static int parse_number(const char *text, const char *option, struct argp_state *state) {
     char *end;
     long number = strtol(text, &end, 10);
     if (end == text || *end != '\0' || number < 0 || number > 1000000)
-        argp_error(state, "--%s %s is not a number of a %s", of, text, of);
+        argp_error(state, "%s %s is no number from 0 to 1000000", option, text);
     return (int)number;
+}
+
+static enum data_part parse_part(const char *text, struct argp_state *state) {
+    if (strcmp(text, "train") != 0 && strcmp(text, "test") != 0)
+        argp_error(state, "--part %s is neither train nor test", text);
+    return text[1] == 'r' ? DATA_TRAIN : DATA_TEST;
 }
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
@@ -84,16 +107,26 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         snprintf(options->device, sizeof options->device, "device=%s", argument);
         return 0;
     case 'o':
+        options->file = argument;
+        if (options->kind == OPTIONS_PACK)
+            return 0;
         snprintf(options->out, sizeof options->out, "out=%s", argument);
         return 0;
     case KEY_SUPERNET:
         options->supernet = argument;
         return 0;
     case KEY_POINT:
-        options->point = parse_number(argument, "point", state);
+        options->point = parse_number(argument, "--point", state);
         return 0;
     case KEY_SAMPLE:
-        options->sample = parse_number(argument, "sample", state);
+        options->sample = parse_number(argument, "--sample", state);
+        return 0;
+    case KEY_PART:
+        options->part = parse_part(argument, state);
+        options->one_part = true;
+        return 0;
+    case KEY_SHORT_SIDE:
+        options->short_side = parse_number(argument, "--short-side", state);
         return 0;
     case KEY_FORMAT:
         if (strcmp(argument, "onnx") != 0 && strcmp(argument, "pytorch") != 0)
@@ -138,7 +171,8 @@ enum status options_parse(struct options *options, enum options_kind kind, const
     static const struct argp_option *const known[] = {
         [OPTIONS_PLAIN] = plain_options,       [OPTIONS_SUPERNET] = supernet_options,
         [OPTIONS_POINT] = point_options,       [OPTIONS_EXPORT] = export_options,
-        [OPTIONS_EVALUATE] = evaluate_options, [OPTIONS_PREDICT] = predict_options};
+        [OPTIONS_EVALUATE] = evaluate_options, [OPTIONS_PREDICT] = predict_options,
+        [OPTIONS_DATA] = data_options,         [OPTIONS_PACK] = pack_options};
     const struct argp argp = {.options = known[kind],
                               .parser = parse,
                               .args_doc =

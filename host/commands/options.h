@@ -14,7 +14,9 @@ enum options_kind {
     OPTIONS_POINT,    /* and --point N or --sample N */
     OPTIONS_EXPORT,   /* those, and --format FORMAT, --keep-norms */
     OPTIONS_EVALUATE, /* those, and --predictions FILE */
-    OPTIONS_PREDICT   /* a run folder, pictures, --point N or --sample N, and --json */
+    OPTIONS_PREDICT,  /* a run folder, pictures, --point N or --sample N, and --json */
+    OPTIONS_DATA,     /* of the common ones --set and --threads; and --part PART */
+    OPTIONS_PACK      /* the same, --out FILE and --short-side N */
 };
 
 struct options {
@@ -25,8 +27,12 @@ struct options {
     const char *predictions; /* file to write, or NULL */
     bool keep_norms;         /* in an ONNX file */
     bool json;
-    int point;  /* of the trade-off curve, */
-    int sample; /* or of search.jsonl; both -1: the network found */
+    bool one_part; /* of the data, `part` */
+    enum data_part part;
+    int short_side;   /* of packed pictures; 0: as they are */
+    const char *file; /* a pack to write, or NULL */
+    int point;        /* of the trade-off curve, */
+    int sample;       /* or of search.jsonl; both -1: the network found */
     int picture_count;
     char **pictures; /* arguments behind the first */
     int setting_count;

@@ -13,6 +13,7 @@ struct probe {
     double image_seconds; /* forward alone, largest sub-network */
 };
 
-enum status probe_run(struct probe *probe, const struct config *config, const struct ops *ops, struct pool *pool);
+enum status probe_run(struct probe *probe, const struct config *config, const struct ops *ops,
+                      struct pool *pool);
 
 #endif

@@ -1,6 +1,8 @@
 /* data.classes: how many classes there are, or their names. */
 #include "config/keys.h"
+#include "support/memory.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static enum status read_name(const struct key *key, const struct node *node,
@@ -19,14 +21,17 @@ static enum status read_name(const struct key *key, const struct node *node,
 /* Names do not set `classes`: with them the files say, too, how many there are. */
 enum status classes_read(const struct key *key, const struct node *node, struct data_config *data) {
     data->classes = data->class_name_count = 0;
+    free(data->class_names);
+    data->class_names = NULL;
     if (node->kind != NODE_LIST) {
         long long number;
         TRY(read_integer(node, key->path, (long long)key->least, (long long)key->most, &number));
         data->classes = (int)number;
         return STATUS_OK;
     }
-    if (node->count < 1 || node->count > MOST_CLASSES)
-        return node_fail(node, "%s is a list of 1 to %d names", key->path, MOST_CLASSES);
+    if (node->count < 1) /* tree.h says how many at most */
+        return node_fail(node, "%s is an empty list of names", key->path);
+    TRY(allocate(&data->class_names, (size_t)node->count, sizeof *data->class_names, key->path));
     for (const struct node *entry = node->first; entry != NULL; entry = entry->next)
         TRY(read_name(key, entry, data));
     return STATUS_OK;

@@ -177,4 +177,6 @@ done:
 
 void config_release(struct config *config) {
     network_release(&config->network);
+    free(config->data.class_names);
+    config->data.class_names = NULL;
 }

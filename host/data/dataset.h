@@ -11,18 +11,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MOST_CLASSES = 256, MAX_CLASS_NAME = 64 };
+enum { MOST_CLASSES = 1 << 16, MAX_CLASS_NAME = 64 };
 
 struct data_config {
-    char source[64]; /* a row of dataset.c's table: "idx" */
+    char source[64]; /* a row of dataset.c's table, or of picture_source.c's */
     char folder[512];
+    char train[512], test[512]; /* within the folder, as the source names them; empty: its own */
+    char class_list[512];       /* a file of class_list.h; empty: the classes that there are */
+    int max_bad_images;         /* so many pictures may be bad before work on them stops */
     int holdout_images;
     int train_images;     /* use only so many (balanced) after the hold-out; 0: all */
     int test_images;      /* use only the first so many; 0: all */
     int classes;          /* 0: as the files say */
     int class_name_count; /* 0: classes have numbers only */
-    char class_names[MOST_CLASSES][MAX_CLASS_NAME];
-    double mean[4], deviation[4]; /* per channel of values in 0..1 */
+    char (*class_names)[MAX_CLASS_NAME]; /* config_release() frees them */
+    double mean[4], deviation[4];        /* per channel of values in 0..1 */
     /* augmentation of training images */
     int crop_padding; /* zero padding before a random crop of the same size; 0: none */
     bool flip;        /* mirror half of them */
@@ -35,7 +38,7 @@ const char *class_name(const struct data_config *config, int label, char text[MA
 struct pictures {
     int count, height, width, channels, classes;
     uint8_t *pixels;       /* [count][height][width][channels] */
-    uint8_t *labels;       /* [count], < classes; NULL: unknown */
+    uint16_t *labels;      /* [count], < classes; NULL: unknown */
     char labels_file[600]; /* for sentences about labels */
 };
 
@@ -59,6 +62,11 @@ struct split {
 };
 enum status split_make(struct split *split, const struct pictures *pictures,
                        const struct data_config *config, uint64_t seed);
+/* The same for pictures that are not in memory: label(context, image) < classes for image < images.
+ * Equal labels give equal splits. Two passes over the labels, 5 bytes an image while it works. */
+enum status split_by_label(struct split *split, int (*label)(const void *context, int image),
+                           const void *context, int images, int classes,
+                           const struct data_config *config, uint64_t seed);
 void split_release(struct split *split);
 
 #endif

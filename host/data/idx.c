@@ -136,13 +136,19 @@ static enum status read_both(struct idx *images, struct idx *labels) {
     return idx_read(labels);
 }
 
-static struct pictures pictures_of(const struct idx *images, const struct idx *labels) {
+static struct pictures pictures_of(const struct idx *images) {
     return (struct pictures){.count = (int)images->sizes[0],
                              .height = (int)images->sizes[1],
                              .width = (int)images->sizes[2],
                              .channels = 1,
-                             .pixels = images->data,
-                             .labels = labels->data};
+                             .pixels = images->data};
+}
+
+static enum status widen_labels(struct pictures *pictures, const struct idx *labels) {
+    TRY(allocate(&pictures->labels, labels->bytes, sizeof *pictures->labels, labels->path));
+    for (size_t i = 0; i < labels->bytes; i++)
+        pictures->labels[i] = labels->data[i];
+    return STATUS_OK;
 }
 
 enum status idx_load(struct pictures *pictures, const struct data_config *config,
@@ -152,7 +158,10 @@ enum status idx_load(struct pictures *pictures, const struct data_config *config
     snprintf(images.path, sizeof images.path, "%s/%s-images-idx3-ubyte.gz", config->folder, name);
     snprintf(labels.path, sizeof labels.path, "%s/%s-labels-idx1-ubyte.gz", config->folder, name);
     enum status status = read_both(&images, &labels);
-    *pictures = pictures_of(&images, &labels);
+    *pictures = pictures_of(&images);
+    if (status == STATUS_OK)
+        status = widen_labels(pictures, &labels);
+    free(labels.data);
     snprintf(pictures->labels_file, sizeof pictures->labels_file, "%s", labels.path);
     idx_close(&images);
     idx_close(&labels);
@@ -160,14 +169,14 @@ enum status idx_load(struct pictures *pictures, const struct data_config *config
 }
 
 enum status idx_load_images(struct pictures *pictures, const char *path) {
-    struct idx images = {0}, labels = {0};
+    struct idx images = {0};
     if (strlen(path) >= sizeof images.path)
         return fail(STATUS_USAGE, "%.200s...: the name is too long", path);
     snprintf(images.path, sizeof images.path, "%s", path);
     enum status status = idx_open(&images, 3);
     if (status == STATUS_OK)
         status = idx_read(&images);
-    *pictures = pictures_of(&images, &labels);
+    *pictures = pictures_of(&images);
     idx_close(&images);
     if (status != STATUS_OK)
         pictures_release(pictures);

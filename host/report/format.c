@@ -34,7 +34,9 @@ const char *format_millions(char text[FORMAT_SIZE], double value, int decimals) 
 const char *format_bytes(char text[FORMAT_SIZE], double bytes) {
     if (bytes >= 1e9)
         snprintf(text, FORMAT_SIZE, "%.2f GB", bytes / 1e9);
-    else
+    else if (bytes >= 1e6)
         snprintf(text, FORMAT_SIZE, "%.0f MB", bytes / 1e6);
+    else
+        snprintf(text, FORMAT_SIZE, "%.1f kB", bytes / 1e3);
     return text;
 }

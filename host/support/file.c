@@ -75,6 +75,44 @@ enum status file_replace(const char *path, const struct file_part *parts, int co
     return folder_sync(path);
 }
 
+enum status file_move(const char *from, const char *to) {
+    if (rename(from, to) != 0)
+        return fail(STATUS_FAILED, "cannot rename %s to %s: %s", from, to, strerror(errno));
+    return folder_sync(to);
+}
+
+enum status file_read_at(int file, const char *path, uint64_t at, void *data, size_t size) {
+    for (size_t done = 0; done < size;) {
+        size_t left = size - done;
+        ssize_t got = pread(file, (char *)data + done, left < MOST_AT_ONCE ? left : MOST_AT_ONCE,
+                            (off_t)(at + done));
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail(STATUS_USAGE, "cannot read %s: %s", path, strerror(errno));
+        if (got == 0)
+            return fail(STATUS_USAGE, "%s ends at byte %ju, before what is looked for", path,
+                        (uintmax_t)(at + done));
+        done += (size_t)got;
+    }
+    return STATUS_OK;
+}
+
+enum status file_write_at(int file, const char *path, uint64_t at, const void *data, size_t size) {
+    for (size_t done = 0; done < size;) {
+        size_t left = size - done;
+        ssize_t put = pwrite(file, (const char *)data + done,
+                             left < MOST_AT_ONCE ? left : MOST_AT_ONCE, (off_t)(at + done));
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put <= 0)
+            return fail(STATUS_FAILED, "cannot write %s: %s", path,
+                        strerror(put < 0 ? errno : ENOSPC));
+        done += (size_t)put;
+    }
+    return STATUS_OK;
+}
+
 static enum status read_all(int file, const char *path, size_t most, char **data, size_t *size) {
     struct stat facts;
     if (fstat(file, &facts) != 0)

@@ -25,6 +25,13 @@ enum status file_replace_text(const char *path, void (*write)(const void *contex
  * an error. */
 enum status file_read(const char *path, size_t most, char **data, size_t *size);
 
+/* At a place of an open file: all bytes, or an error that names `path`. */
+enum status file_read_at(int file, const char *path, uint64_t at, void *data, size_t size);
+enum status file_write_at(int file, const char *path, uint64_t at, const void *data, size_t size);
+
+/* Renames a file that is on disk already, and has the new name on disk when it returns. */
+enum status file_move(const char *from, const char *to);
+
 bool file_exists(const char *path);
 enum status folder_make(const char *path); /* like mkdir -p */
 

@@ -1,4 +1,5 @@
 #include "support/status.h"
+#include "support/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -7,13 +8,6 @@
 enum { SENTENCE = 1024 };
 
 static _Thread_local char kept[SENTENCE];
-
-/* Names, keys and answers of others may hold anything; the sentence is one line all the same. */
-static void make_one_line(char *text) {
-    for (; *text != '\0'; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = ' ';
-}
 
 enum status fail(enum status status, const char *format, ...) {
     if (kept[0] == '\0') {

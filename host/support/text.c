@@ -5,6 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+void make_one_line(char *text) {
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = ' ';
+}
+
 static ssize_t append(void *cookie, const char *bytes, size_t size) {
     struct text *text = cookie;
     if (size > text->room - text->size) {

@@ -7,6 +7,9 @@
 #include <stddef.h>
 #include <stdio.h>
 
+/* Spaces for control characters: what names and answers of others hold stays on one line. */
+void make_one_line(char *text);
+
 struct text {
     char *bytes; /* the caller's to free() after text_close() */
     size_t size, room;

@@ -14,7 +14,7 @@ static enum status take(struct predictions *predictions) {
 }
 
 enum status predictions_create(struct predictions *predictions, int images, int classes,
-                               const uint8_t *labels) {
+                               const uint16_t *labels) {
     *predictions = (struct predictions){.images = images, .classes = classes};
     enum status status = take(predictions);
     for (int i = 0; status == STATUS_OK && i < images; i++)

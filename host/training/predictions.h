@@ -11,7 +11,7 @@ struct predictions {
     int64_t *labels; /* [images] */
 };
 enum status predictions_create(struct predictions *predictions, int images, int classes,
-                               const uint8_t *labels);
+                               const uint16_t *labels);
 void predictions_release(struct predictions *predictions);
 enum status predictions_write(const struct predictions *predictions, const char *path,
                               const char *network);

@@ -1,0 +1,71 @@
+#include "data/bad_pictures.h"
+#include "support/memory.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+struct bad_pictures {
+    int most;
+    pthread_mutex_t lock; /* of the list */
+    struct sentences list;
+};
+
+enum status bad_pictures_create(struct bad_pictures **bad, int most) {
+    TRY(allocate(bad, 1, sizeof **bad, "the list of bad pictures"));
+    (*bad)->most = most;
+    pthread_mutex_init(&(*bad)->lock, NULL);
+    return STATUS_OK;
+}
+
+void bad_pictures_release(struct bad_pictures *bad) {
+    if (bad == NULL)
+        return;
+    pthread_mutex_destroy(&bad->lock);
+    sentences_release(&bad->list);
+    free(bad);
+}
+
+static enum status check(const struct bad_pictures *bad, int count, const char *last) {
+    if (bad->most < 0 || count <= bad->most)
+        return STATUS_OK;
+    if (bad->most == 0)
+        return fail(STATUS_USAGE,
+                    "%s (`taper data verify` finds all such pictures, "
+                    "data.max_bad_images leaves some out)",
+                    last);
+    return fail(STATUS_USAGE, "%d bad pictures are more than data.max_bad_images %d; the last: %s",
+                count, bad->most, last);
+}
+
+enum status bad_pictures_add(struct bad_pictures *bad) {
+    char last[1024];
+    snprintf(last, sizeof last, "%s", failure());
+    failure_clear();
+    pthread_mutex_lock(&bad->lock);
+    sentences_add(&bad->list, "%s", last);
+    int count = bad->list.count;
+    pthread_mutex_unlock(&bad->lock);
+    return check(bad, count, last);
+}
+
+enum status bad_pictures_join(struct bad_pictures *bad, const struct sentences *faults) {
+    if (faults->count == 0)
+        return STATUS_OK;
+    pthread_mutex_lock(&bad->lock);
+    sentences_join(&bad->list, faults);
+    int count = bad->list.count;
+    pthread_mutex_unlock(&bad->lock);
+    return check(bad, count, faults->kept > 0 ? sentences_next(faults, NULL) : "no memory for it");
+}
+
+int bad_pictures_count(struct bad_pictures *bad) {
+    pthread_mutex_lock(&bad->lock);
+    int count = bad->list.count;
+    pthread_mutex_unlock(&bad->lock);
+    return count;
+}
+
+const struct sentences *bad_pictures_list(const struct bad_pictures *bad) {
+    return &bad->list;
+}

@@ -1,0 +1,16 @@
+/* The encodings of picture files: the one place that knows which there are. */
+#ifndef TAPER_ENCODED_PICTURE_H
+#define TAPER_ENCODED_PICTURE_H
+
+#include "data/picture_source.h"
+
+/* Decodes the whole picture and drops it; `name` names it in errors. */
+enum status picture_check(const uint8_t *data, size_t size, const char *name, int *height,
+                          int *width);
+
+/* Writes the picture anew, its shorter side `short_side` pixels long; *changed false: it is not
+ * larger than that, and stays as it is. */
+enum status picture_shrink(const uint8_t *data, size_t size, const char *name, int short_side,
+                           struct picture_bytes *out, bool *changed);
+
+#endif
