@@ -121,6 +121,33 @@ says "is complete already: 2,500 pictures"
 [ "$(ls "$folder" | grep -c partial)" -eq 0 ] || fail "something partial is left"
 echo "data.sh: the same pack in $((finished + 1)) runs with $killed kills in $seconds s; $resumed went on"
 
+# --- A whole run on pictures in files: the same bits from a folder and from its pack, for any number
+# of decoding threads; one bad picture is left out, and said.
+run() { # NAME SOURCE FOLDER ARGUMENT...
+    name=$1 source=$2 in=$3
+    shift 3
+    "$taper" run "$config" --out "$folder/run-$name" --set "data.source=$source" \
+        --set "data.folder=$in" --set data.train_images=1500 "$@" \
+        >"$folder/output.txt" 2>"$folder/error.txt"
+}
+run folder folder "$folder/folder" || fail "no run on a folder"
+run pack pack "$folder/packs" --threads 1 --set data.decoders=3 || fail "no run on a pack"
+# All but the hash of the keys, which name the source.
+python3 - "$folder/run-folder" "$folder/run-pack" >&2 <<'END' || fail "folder and pack differ"
+import json, struct, sys
+def tensors(path):
+    file = open(path, "rb").read()
+    return file[8 + struct.unpack("<Q", file[:8])[0]:]
+def samples(path):
+    return [dict(json.loads(line), config_hash="") for line in open(path)]
+one, other = sys.argv[1:]
+for name in ("/supernet.safetensors", "/found.safetensors"):
+    assert tensors(one + name) == tensors(other + name), name
+assert samples(one + "/search.jsonl") == samples(other + "/search.jsonl"), "search.jsonl"
+END
+[ "$(wc -l <"$folder/run-folder/holdout.txt")" -eq 500 ] || fail "holdout.txt has not 500 names"
+[ "$(grep -c "train/class-3/" "$folder/run-folder/holdout.txt")" -eq 50 ] || fail "not 50 of a class held out"
+
 # --- Bad pictures: all are named, by every form.
 first=$folder/folder/train/class-9/00000.pgm
 truncate -s -10 "$first"
@@ -130,9 +157,15 @@ data 1 verify folder "$folder/folder"
 complains "error: 3 pictures are bad"
 says "bad: train/class-9/00000.pgm has 774 bytes of pixels, its header announces 784"
 says "bad: train/class-0/00001.pgm: is empty"
-says "bad: val/class-9/00000.pgm is no picture that taper reads"
+says "bad: val/class-9/00000.pgm is not a JPEG, PNG or PNM picture"
 says "train: 2,498 pictures of 10 classes are right"
 says "train: class class-9: 1 of"
+code=0
+run bad folder "$folder/folder" || code=$?
+[ $code -eq 2 ] || fail "exit code $code of a run on bad pictures"
+complains "data.max_bad_images leaves some out"
+run bad folder "$folder/folder" --set data.max_bad_images=2 || fail "no run without two bad pictures"
+says "bad picture: train/class-9/00000.pgm has 774 bytes of pixels, its header announces 784"
 data 2 pack folder "$folder/folder" --out "$folder/bad.pack"
 grep -qF "error: train/class-0/00001.pgm: is empty" "$folder/error.txt" || fail "no bad picture named"
 data 0 pack folder "$folder/folder" --out "$folder/bad.pack" --set data.max_bad_images=1

@@ -2,8 +2,10 @@
 #include "support/memory.h"
 
 #include <pthread.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct bad_pictures {
     int most;
@@ -38,15 +40,25 @@ static enum status check(const struct bad_pictures *bad, int count, const char *
                 count, bad->most, last);
 }
 
+static bool is_known(const struct sentences *list, const char *sentence) {
+    const char *at = NULL;
+    while ((at = sentences_next(list, at)) != NULL)
+        if (strcmp(at, sentence) == 0)
+            return true;
+    return false;
+}
+
 enum status bad_pictures_add(struct bad_pictures *bad) {
     char last[1024];
     snprintf(last, sizeof last, "%s", failure());
     failure_clear();
     pthread_mutex_lock(&bad->lock);
-    sentences_add(&bad->list, "%s", last);
+    bool known = is_known(&bad->list, last);
+    if (!known)
+        sentences_add(&bad->list, "%s", last);
     int count = bad->list.count;
     pthread_mutex_unlock(&bad->lock);
-    return check(bad, count, last);
+    return known ? STATUS_OK : check(bad, count, last);
 }
 
 enum status bad_pictures_join(struct bad_pictures *bad, const struct sentences *faults) {

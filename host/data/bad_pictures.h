@@ -1,4 +1,5 @@
-/* Pictures that could not be read or decoded: counted, named, and too many of them a clear stop.
+/* Pictures that could not be read or decoded: counted once each however often they are met, named,
+ * and too many of them a clear stop.
  * Any threads may call at the same time. */
 #ifndef TAPER_BAD_PICTURES_H
 #define TAPER_BAD_PICTURES_H

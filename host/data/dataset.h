@@ -6,6 +6,7 @@
 #ifndef TAPER_DATASET_H
 #define TAPER_DATASET_H
 
+#include "data/picture_recipe.h"
 #include "support/status.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,6 +30,10 @@ struct data_config {
     /* augmentation of training images */
     int crop_padding; /* zero padding before a random crop of the same size; 0: none */
     bool flip;        /* mirror half of them */
+    /* of pictures in files: see picture_recipe.h */
+    double smallest_crop, crop_ratio, jitter[JITTERS], centre;
+    int shrink;
+    int decoders; /* threads that make batches; 0: as many as workers */
 };
 
 /* The name of a class, or its number as text. */

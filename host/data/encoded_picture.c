@@ -1,59 +1,85 @@
 #include "data/encoded_picture.h"
+#include "data/jpeg.h"
+#include "data/jpeg_write.h"
+#include "data/picture_decoder.h"
 #include "data/png.h"
-#include "data/pnm.h"
+#include "data/raster.h"
+#include "data/resample.h"
 #include "support/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-static enum status decode(struct raster *raster, const uint8_t *data, size_t size,
-                          const char *name) {
-    *raster = (struct raster){0};
-    if (png_is(data, size))
-        return png_decode(raster, name, data, size);
-    if (pnm_is(data, size))
-        return pnm_decode(raster, name, data, size);
-    return fail(STATUS_USAGE, "%s is no picture that taper reads: PNG, PGM or PPM", name);
+enum { QUALITY = 90 };
+
+static struct picture_box whole_of(const struct picture_size *picture) {
+    return (struct picture_box){.height = picture->height, .width = picture->width};
 }
 
 enum status picture_check(const uint8_t *data, size_t size, const char *name, int *height,
                           int *width) {
-    struct raster raster;
-    TRY(decode(&raster, data, size, name));
-    *height = raster.height;
-    *width = raster.width;
-    free(raster.pixels);
-    return STATUS_OK;
+    struct picture_decoder *decoder;
+    struct picture_size picture;
+    struct picture_window window;
+    enum status status;
+    TRY(picture_decoder_create(&decoder, PICTURE_MOST_PIXELS));
+    TRY_CLEANUP(picture_open(decoder, name, data, size, &picture));
+    const struct picture_box whole = whole_of(&picture);
+    TRY_CLEANUP(picture_read(decoder, &whole, picture.height, picture.width, 1, &window));
+    *height = picture.height;
+    *width = picture.width;
+done:
+    picture_decoder_release(decoder);
+    return status;
 }
 
-static enum status write_shrunk(const struct raster *from, int short_side,
-                                struct picture_bytes *out) {
-    int shorter = from->height < from->width ? from->height : from->width;
-    struct raster to = {.height = (int)((int64_t)from->height * short_side / shorter),
-                        .width = (int)((int64_t)from->width * short_side / shorter),
-                        .channels = from->channels};
+static enum status resize(struct picture_decoder *decoder, const struct picture_size *picture,
+                          int short_side, struct raster *small) {
+    struct picture_window window;
+    struct resampler resampler = {0};
+    const struct picture_box whole = whole_of(picture);
+    int shorter = picture->height < picture->width ? picture->height : picture->width;
+    small->height = (int)((int64_t)picture->height * short_side / shorter);
+    small->width = (int)((int64_t)picture->width * short_side / shorter);
+    TRY(picture_read(decoder, &whole, small->height, small->width, 8, &window));
+    small->channels = window.channels;
+    TRY(allocate(&small->pixels, (size_t)small->height * (size_t)small->width,
+                 (size_t)small->channels, "a smaller picture"));
+    enum status status =
+        resample(&resampler, &window, small->height, small->width, false, small->pixels);
+    resampler_release(&resampler);
+    return status;
+}
+
+static enum status shrink(struct picture_decoder *decoder, const struct picture_size *picture,
+                          bool as_jpeg, const char *name, int short_side,
+                          struct picture_bytes *out) {
+    struct raster small = {0};
     uint8_t *file = NULL;
     size_t size = 0;
-    TRY(allocate(&to.pixels, (size_t)to.height * (size_t)to.width, (size_t)to.channels,
-                 "a picture"));
-    enum status status = raster_fit(from, &to);
-    if (status == STATUS_OK)
-        status = png_encode(&to, &file, &size);
-    if (status == STATUS_OK)
-        status = picture_bytes_resize(out, size);
-    if (status == STATUS_OK)
-        memcpy(out->data, file, size);
+    enum status status;
+    TRY_CLEANUP(resize(decoder, picture, short_side, &small));
+    TRY_CLEANUP(as_jpeg ? jpeg_encode(&small, QUALITY, name, &file, &size)
+                        : png_encode(&small, &file, &size));
+    TRY_CLEANUP(picture_bytes_resize(out, size));
+    memcpy(out->data, file, size);
+done:
     free(file);
-    free(to.pixels);
+    free(small.pixels);
     return status;
 }
 
 enum status picture_shrink(const uint8_t *data, size_t size, const char *name, int short_side,
                            struct picture_bytes *out, bool *changed) {
-    struct raster raster;
-    TRY(decode(&raster, data, size, name));
-    *changed = raster.height > short_side && raster.width > short_side;
-    enum status status = *changed ? write_shrunk(&raster, short_side, out) : STATUS_OK;
-    free(raster.pixels);
+    struct picture_decoder *decoder;
+    struct picture_size picture;
+    enum status status;
+    TRY(picture_decoder_create(&decoder, PICTURE_MOST_PIXELS));
+    TRY_CLEANUP(picture_open(decoder, name, data, size, &picture));
+    *changed = picture.height > short_side && picture.width > short_side;
+    if (*changed)
+        TRY_CLEANUP(shrink(decoder, &picture, jpeg_is(data, size), name, short_side, out));
+done:
+    picture_decoder_release(decoder);
     return status;
 }

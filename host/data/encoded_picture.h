@@ -1,4 +1,4 @@
-/* The encodings of picture files: the one place that knows which there are. */
+/* Whole picture files: are they right, and smaller versions of them. */
 #ifndef TAPER_ENCODED_PICTURE_H
 #define TAPER_ENCODED_PICTURE_H
 
@@ -8,8 +8,8 @@
 enum status picture_check(const uint8_t *data, size_t size, const char *name, int *height,
                           int *width);
 
-/* Writes the picture anew, its shorter side `short_side` pixels long; *changed false: it is not
- * larger than that, and stays as it is. */
+/* Writes the picture anew, its shorter side `short_side` pixels long: a JPEG as JPEG of quality 90,
+ * others as PNG. *changed false: it is not larger than that, and stays as it is. */
 enum status picture_shrink(const uint8_t *data, size_t size, const char *name, int short_side,
                            struct picture_bytes *out, bool *changed);
 

@@ -133,13 +133,12 @@ static enum status create_scorer(struct run *run, struct scorer *scorer) {
     real *weights = NULL;
     enum status status;
     struct pass_options options = run_pass_options(&run->config);
-    struct image_set calibration = run_calibration_images(run), holdout = run_scored_images(run);
     TRY(parameters_of(&parameters, &run->config.network));
     TRY_CLEANUP(
         allocate(&weights, parameters.size + READ_SLACK, sizeof(real), "the super-network"));
     TRY_CLEANUP(supernet_weights(run, &parameters, weights));
     TRY_CLEANUP(scorer_create(scorer, &run->config.network, run->ops, run->pool, &options, weights,
-                              &calibration, &holdout));
+                              &run->sets.calibration, &run->sets.scored));
 done:
     free(weights);
     parameters_release(&parameters);

@@ -33,8 +33,7 @@ enum status evaluate_found(struct run *run, const char *name, const char *predic
     char path[RUN_PATH];
     enum status status;
     *tables = (struct tables){0};
-    TRY_CLEANUP(pictures_load(&pictures, &run->config.data, DATA_TEST));
-    TRY_CLEANUP(run_check_pictures(run, &pictures));
+    TRY_CLEANUP(run_test_pictures(run, &pictures));
     TRY_CLEANUP(predict(run, name, &pictures, &predictions));
     TRY_CLEANUP(tables_make(tables, &predictions));
     if (predictions_path != NULL)

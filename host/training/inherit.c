@@ -24,7 +24,7 @@ enum status inherit(const struct run *run, const struct network *alone,
     struct evaluator *evaluator;
     struct subnetwork whole = subnetwork_largest(alone);
     struct pass_options options = run_pass_options(&run->config);
-    struct image_set calibration = run_calibration_images(run);
+    struct image_set calibration = run->sets.calibration;
     TRY(cut_weights(run, parameters, weights));
     TRY(evaluator_create(&evaluator, alone, run->ops, run->pool, &options));
     enum status status = evaluator_weights(evaluator, weights);

@@ -1,7 +1,6 @@
 #include "training/run.h"
+#include "data/holdout.h"
 #include "support/file.h"
-#include "support/memory.h"
-#include "support/random.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,11 +88,18 @@ enum status run_open(struct run *run) {
     return pool_create(&run->pool, run_threads(&run->config));
 }
 
+/* Names what was left out; that it cannot be said is no reason to fail. */
+static void say_bad_pictures(struct run *run, const struct bad_pictures *bad) {
+    const char *sentence = NULL;
+    if (bad == NULL || run->log == NULL)
+        return;
+    while ((sentence = sentences_next(bad_pictures_list(bad), sentence)) != NULL)
+        log_say(run->log, "bad picture: %s", sentence);
+}
+
 void run_close(struct run *run) {
-    free(run->calibration);
-    free(run->scored);
-    split_release(&run->split);
-    pictures_release(&run->pictures);
+    say_bad_pictures(run, run->sets.bad);
+    picture_sets_release(&run->sets);
     pool_release(run->pool);
     times_close(&run->times);
     log_close(run->log);
@@ -102,60 +108,20 @@ void run_close(struct run *run) {
     config_release(&run->config);
 }
 
-enum status run_check_pictures(const struct run *run, const struct pictures *pictures) {
-    const struct network *network = &run->config.network;
-    if (pictures->height != network->height || pictures->width != network->width ||
-        pictures->channels != network->channels)
-        return fail(STATUS_USAGE,
-                    "the network reads pictures of %dx%d with %d channels, but those of %s are "
-                    "%dx%d with %d",
-                    network->height, network->width, network->channels, run->config.data.folder,
-                    pictures->height, pictures->width, pictures->channels);
-    int beyond = pictures_beyond(pictures, network->classes);
-    if (beyond >= 0)
-        return fail(STATUS_USAGE, "%s: image %d has label %d, but network.classes is %d",
-                    pictures->labels_file, beyond, pictures->labels[beyond], network->classes);
-    return STATUS_OK;
-}
-
-/* `stream` keeps the two draws apart. */
-static enum status draw(const struct run *run, const int *from, int count, int stream,
-                        int **drawn) {
-    TRY(allocate(drawn, (size_t)count, sizeof(int), "drawn images"));
-    memcpy(*drawn, from, (size_t)count * sizeof(int));
-    struct random_sequence sequence =
-        random_sequence(run->config.seed, RANDOM_CALIBRATION, (uint64_t)stream, 0);
-    random_shuffle(&sequence, *drawn, count);
-    return STATUS_OK;
-}
-
 enum status run_load_pictures(struct run *run) {
-    if (run->pictures.count > 0)
+    char path[RUN_PATH];
+    TRY(picture_sets_load(&run->sets, &run->config, run->pool));
+    if (run->sets.source == NULL)
         return STATUS_OK;
-    TRY(pictures_load(&run->pictures, &run->config.data, DATA_TRAIN));
-    TRY(run_check_pictures(run, &run->pictures));
-    run->augmented = (struct augmented_pictures){&run->pictures, run->config.data.crop_padding,
-                                                 run->config.data.flip};
-    TRY(split_make(&run->split, &run->pictures, &run->config.data, run->config.seed));
-    TRY(draw(run, run->split.train, run->split.train_count, 0, &run->calibration));
-    return draw(run, run->split.holdout, run->split.holdout_count, 1, &run->scored);
+    return holdout_write(run_path(run, "holdout.txt", path), run->sets.source, &run->sets.split);
 }
 
-struct picture_feed run_training_feed(const struct run *run) {
-    return augmented_feed(&run->augmented);
-}
-
-static struct image_set first(const struct run *run, const int *indices, int available,
-                              int wanted) {
-    int count = wanted > 0 && wanted < available ? wanted : available;
-    return (struct image_set){.pictures = &run->pictures, .indices = indices, .count = count};
-}
-
-struct image_set run_calibration_images(const struct run *run) {
-    return first(run, run->calibration, run->split.train_count,
-                 run->config.search.calibration_images);
-}
-
-struct image_set run_scored_images(const struct run *run) {
-    return first(run, run->scored, run->split.holdout_count, run->config.search.holdout_images);
+enum status run_test_pictures(struct run *run, struct pictures *pictures) {
+    struct bad_pictures *bad;
+    enum status status = picture_sets_test(pictures, &bad, &run->config, run->pool);
+    say_bad_pictures(run, bad);
+    bad_pictures_release(bad);
+    if (status != STATUS_OK)
+        pictures_release(pictures);
+    return status;
 }

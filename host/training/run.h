@@ -4,7 +4,8 @@
  *   supernet  supernet.safetensors                  (unfinished: supernet.state.safetensors)
  *   search    search.jsonl, found.yaml
  *   train     found.safetensors                     (unfinished: found.state.safetensors)
- * and found-N.yaml, found-N.safetensors for point N of the trade-off curve; evaluation.json (or
+ * holdout.txt names the hold-out pictures where these are files; there are also
+ * found-N.yaml, found-N.safetensors for point N of the trade-off curve; evaluation.json (or
  * evaluation-N.json) of `taper evaluate`. A result names the hash
  * of the keys that it depends on; a step is done when its result has the hash of this run.
  */
@@ -12,10 +13,9 @@
 #define TAPER_RUN_H
 
 #include "config/config.h"
-#include "data/augment.h"
 #include "report/log.h"
 #include "report/times.h"
-#include "training/evaluation.h"
+#include "training/picture_sets.h"
 
 struct run {
     struct config config;
@@ -26,10 +26,7 @@ struct run {
     struct log *log;
     struct times times;
 
-    struct pictures pictures;            /* training pictures; none before run_load_pictures() */
-    struct augmented_pictures augmented; /* the same as training sees them */
-    struct split split;
-    int *calibration, *scored; /* indices drawn from the split's training and hold-out images */
+    struct picture_sets sets; /* none before run_load_pictures() */
 };
 
 /* Takes the configuration over, and touches no file: what can be checked now leaves no trace. */
@@ -43,14 +40,12 @@ void run_close(struct run *run); /* of a run that has begun, open or not */
 enum { RUN_PATH = 600 };
 const char *run_path(const struct run *run, const char *name, char path[RUN_PATH]);
 
-/* Loads and splits the training pictures the first time that it is called. */
+/* Loads and splits the training pictures the first time that it is called; holdout.txt names the
+ * hold-out pictures of a source of files. */
 enum status run_load_pictures(struct run *run);
-struct picture_feed run_training_feed(const struct run *run);
-struct image_set run_calibration_images(const struct run *run);
-struct image_set run_scored_images(const struct run *run); /* hold-out images of the search */
 
-/* Fails unless the pictures are what the network reads. */
-enum status run_check_pictures(const struct run *run, const struct pictures *pictures);
+/* The test pictures, for the last step alone. After an error *pictures is empty. */
+enum status run_test_pictures(struct run *run, struct pictures *pictures);
 
 /* Of a configuration alone: threads (0 means one per core of ours), and what every pass needs. */
 int run_threads(const struct config *config);

@@ -118,7 +118,7 @@ static enum status create_teacher(const struct run *run, struct found *found) {
         return STATUS_OK;
     struct pass_options options = run_pass_options(&run->config);
     options.images = config->training.batch_images;
-    struct image_set calibration = run_calibration_images(run);
+    struct image_set calibration = run->sets.calibration;
     TRY(parameters_of(&parameters, &run->config.network));
     TRY_CLEANUP(allocate(&weights, parameters.size + READ_SLACK, sizeof(real), "the teacher"));
     TRY_CLEANUP(supernet_weights(run, &parameters, weights));
@@ -132,10 +132,11 @@ done:
 
 static enum status choose_images(const struct run *run, struct found *found,
                                  struct loader_options *images) {
-    const struct split *split = &run->split;
-    *images = (struct loader_options){.feed = run_training_feed(run),
+    const struct split *split = &run->sets.split;
+    *images = (struct loader_options){.feed = run->sets.feed,
                                       .indices = split->train,
                                       .count = split->train_count,
+                                      .threads = run->sets.threads,
                                       .seed = own_seed(run)};
     if (!run->config.train.use_holdout)
         return STATUS_OK;
@@ -190,16 +191,14 @@ static enum status train_network(struct run *run, struct found *found) {
     return train(&task, &found->state);
 }
 
-static enum status test_accuracy(const struct run *run, const struct found *found,
-                                 const real *weights, const real *statistics,
-                                 struct evaluation *evaluation) {
+static enum status test_accuracy(struct run *run, const struct found *found, const real *weights,
+                                 const real *statistics, struct evaluation *evaluation) {
     struct pictures pictures = {0};
     struct evaluator *evaluator = NULL;
     struct subnetwork whole = subnetwork_largest(&found->network);
     struct pass_options options = run_pass_options(&run->config);
     enum status status;
-    TRY_CLEANUP(pictures_load(&pictures, &run->config.data, DATA_TEST));
-    TRY_CLEANUP(run_check_pictures(run, &pictures));
+    TRY_CLEANUP(run_test_pictures(run, &pictures));
     struct image_set images = {.pictures = &pictures, .count = pictures.count};
     TRY_CLEANUP(evaluator_create(&evaluator, &found->network, run->ops, run->pool, &options));
     TRY_CLEANUP(evaluator_weights(evaluator, weights));

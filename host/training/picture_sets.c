@@ -1,0 +1,180 @@
+#include "training/picture_sets.h"
+#include "data/holdout.h"
+#include "support/memory.h"
+#include "support/random.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { CALIBRATION, SCORED };
+
+static bool in_memory(const struct config *config) {
+    return strcmp(config->data.source, "idx") == 0;
+}
+
+static enum status check_pictures(const struct config *config, const struct pictures *pictures) {
+    const struct network *network = &config->network;
+    if (pictures->height != network->height || pictures->width != network->width ||
+        pictures->channels != network->channels)
+        return fail(STATUS_USAGE,
+                    "the network reads pictures of %dx%d with %d channels, but those of %s are "
+                    "%dx%d with %d",
+                    network->height, network->width, network->channels, config->data.folder,
+                    pictures->height, pictures->width, pictures->channels);
+    int beyond = pictures_beyond(pictures, network->classes);
+    if (beyond >= 0)
+        return fail(STATUS_USAGE, "%s: image %d has label %d, but network.classes is %d",
+                    pictures->labels_file, beyond, pictures->labels[beyond], network->classes);
+    return STATUS_OK;
+}
+
+static enum status check_source(const struct config *config, const struct picture_source *source) {
+    const struct network *network = &config->network;
+    if (network->channels != 1 && network->channels != 3)
+        return fail(STATUS_USAGE, "network.input.channels is %d; picture files have 1 or 3",
+                    network->channels);
+    if (picture_source_classes(source) > network->classes)
+        return fail(STATUS_USAGE, "%s has %d classes, but network.classes is %d",
+                    config->data.folder, picture_source_classes(source), network->classes);
+    return STATUS_OK;
+}
+
+static struct picture_recipe recipe_of(const struct config *config) {
+    const struct data_config *data = &config->data;
+    struct picture_recipe recipe = {.height = config->network.height,
+                                    .width = config->network.width,
+                                    .channels = config->network.channels,
+                                    .centre = data->centre,
+                                    .scale = {data->smallest_crop, 1},
+                                    .ratio = {1 / data->crop_ratio, data->crop_ratio},
+                                    .flip = data->flip,
+                                    .shrink = data->shrink};
+    memcpy(recipe.jitter, data->jitter, sizeof recipe.jitter);
+    return recipe;
+}
+
+/* Opens a part; what could not be taken up is among its bad pictures. */
+static enum status open_source(struct picture_source **source, struct bad_pictures **bad,
+                               const struct config *config, enum data_part part,
+                               struct pool *pool) {
+    TRY(bad_pictures_create(bad, config->data.max_bad_images));
+    TRY(picture_source_open(source, &config->data, part, pool));
+    TRY(check_source(config, *source));
+    return bad_pictures_join(*bad, picture_source_faults(*source));
+}
+
+/* Numbers in the order of a draw, and how many of them a set takes; 0 wanted: all. `stream` keeps
+ * the draws apart. */
+static enum status draw(struct picture_sets *sets, const struct config *config, int stream,
+                        int wanted, struct image_set *set) {
+    const struct split *split = &sets->split;
+    const int *from = stream == CALIBRATION ? split->train : split->holdout;
+    int available = stream == CALIBRATION ? split->train_count : split->holdout_count;
+    struct random_sequence sequence =
+        random_sequence(config->seed, RANDOM_CALIBRATION, (uint64_t)stream, 0);
+    TRY(allocate(&sets->drawn[stream], (size_t)available, sizeof(int), "drawn images"));
+    memcpy(sets->drawn[stream], from, (size_t)available * sizeof(int));
+    random_shuffle(&sequence, sets->drawn[stream], available);
+    *set = (struct image_set){.pictures = &sets->pictures,
+                              .indices = sets->drawn[stream],
+                              .count = wanted > 0 && wanted < available ? wanted : available};
+    return STATUS_OK;
+}
+
+static enum status draw_sets(struct picture_sets *sets, const struct config *config) {
+    TRY(draw(sets, config, CALIBRATION, config->search.calibration_images, &sets->calibration));
+    return draw(sets, config, SCORED, config->search.holdout_images, &sets->scored);
+}
+
+static enum status load_pictures(struct picture_sets *sets, const struct config *config) {
+    TRY(pictures_load(&sets->pictures, &config->data, DATA_TRAIN));
+    TRY(check_pictures(config, &sets->pictures));
+    TRY(split_make(&sets->split, &sets->pictures, &config->data, config->seed));
+    sets->augmented =
+        (struct augmented_pictures){&sets->pictures, config->data.crop_padding, config->data.flip};
+    sets->feed = augmented_feed(&sets->augmented);
+    sets->threads = 1;
+    return draw_sets(sets, config);
+}
+
+static enum status decode_set(struct picture_sets *sets, int stream, struct pool *pool,
+                              struct image_set *set) {
+    struct pictures *decoded = &sets->decoded[stream];
+    TRY(encoded_decode(decoded, &sets->encoded, set->indices, set->count, pool));
+    *set = (struct image_set){.pictures = decoded, .count = decoded->count};
+    return STATUS_OK;
+}
+
+static enum status open_pictures(struct picture_sets *sets, const struct config *config,
+                                 struct pool *pool) {
+    struct encoded_pictures *encoded = &sets->encoded;
+    TRY(open_source(&sets->source, &sets->bad, config, DATA_TRAIN, pool));
+    TRY(holdout_split(&sets->split, sets->source, &config->data, config->seed));
+    *encoded = (struct encoded_pictures){.source = sets->source,
+                                         .recipe = recipe_of(config),
+                                         .bad = sets->bad,
+                                         .stand_ins = sets->split.train,
+                                         .stand_in_count = sets->split.train_count};
+    sets->feed = encoded_feed(encoded);
+    sets->threads = config->data.decoders > 0 ? config->data.decoders
+                    : pool == NULL            ? 1
+                                              : pool_threads(pool);
+    TRY(draw_sets(sets, config));
+    TRY(decode_set(sets, CALIBRATION, pool, &sets->calibration));
+    return decode_set(sets, SCORED, pool, &sets->scored);
+}
+
+enum status picture_sets_load(struct picture_sets *sets, const struct config *config,
+                              struct pool *pool) {
+    if (sets->split.train_count > 0)
+        return STATUS_OK;
+    return in_memory(config) ? load_pictures(sets, config) : open_pictures(sets, config, pool);
+}
+
+void picture_sets_release(struct picture_sets *sets) {
+    for (int i = 0; i < 2; i++) {
+        free(sets->drawn[i]);
+        pictures_release(&sets->decoded[i]);
+    }
+    split_release(&sets->split);
+    pictures_release(&sets->pictures);
+    picture_source_close(sets->source);
+    bad_pictures_release(sets->bad);
+    *sets = (struct picture_sets){0};
+}
+
+static enum status decode_test(struct pictures *pictures, const struct picture_source *source,
+                               struct bad_pictures *bad, const struct config *config,
+                               struct pool *pool) {
+    const struct encoded_pictures encoded = {
+        .source = source, .recipe = recipe_of(config), .bad = bad};
+    int count = picture_source_count(source), wanted = config->data.test_images, *numbers;
+    if (wanted > count)
+        return fail(STATUS_USAGE, "data.test_images is %d, but %s has only %d test images", wanted,
+                    config->data.folder, count);
+    if (wanted > 0)
+        count = wanted;
+    TRY(allocate(&numbers, (size_t)count, sizeof *numbers, "test images"));
+    for (int i = 0; i < count; i++)
+        numbers[i] = i;
+    enum status status = encoded_decode(pictures, &encoded, numbers, count, pool);
+    free(numbers);
+    return status;
+}
+
+enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **bad,
+                              const struct config *config, struct pool *pool) {
+    struct picture_source *source = NULL;
+    enum status status;
+    *bad = NULL;
+    *pictures = (struct pictures){0};
+    if (in_memory(config)) {
+        TRY(pictures_load(pictures, &config->data, DATA_TEST));
+        return check_pictures(config, pictures);
+    }
+    TRY_CLEANUP(open_source(&source, bad, config, DATA_TEST, pool));
+    TRY_CLEANUP(decode_test(pictures, source, *bad, config, pool));
+done:
+    picture_source_close(source);
+    return status;
+}

@@ -1,0 +1,38 @@
+/* The pictures of a run, wherever they come from: in memory (idx), or encoded in files of a source
+ * (folder, shards, pack). Training pictures of a source are decoded when they are wanted; those
+ * that evaluate a network again and again are decoded once. */
+#ifndef TAPER_PICTURE_SETS_H
+#define TAPER_PICTURE_SETS_H
+
+#include "config/config.h"
+#include "data/augment.h"
+#include "data/encoded_feed.h"
+#include "training/evaluation.h"
+
+struct picture_sets {
+    struct split split;                   /* the training part's pictures by number */
+    struct picture_feed feed;             /* those numbers, as training sees them */
+    int threads;                          /* that make them */
+    struct image_set calibration, scored; /* drawn from training and hold-out pictures */
+
+    struct picture_source *source; /* NULL: all pictures are in memory */
+    struct bad_pictures *bad;      /* of the source */
+    struct encoded_pictures encoded;
+    struct pictures pictures; /* in memory: the whole part */
+    struct augmented_pictures augmented;
+    int *drawn[2];              /* numbers of the two image sets */
+    struct pictures decoded[2]; /* of a source: their pictures */
+};
+
+/* Starts as zeros, and does not move from then on; there is something to release also on failure.
+ * Errors name file or key; pictures that are not what the network reads are one. */
+enum status picture_sets_load(struct picture_sets *sets, const struct config *config,
+                              struct pool *pool);
+void picture_sets_release(struct picture_sets *sets);
+
+/* The test part, all in memory, as evaluation sees it. *bad: the bad ones among them, to be
+ * released by the caller also on failure; NULL where a source cannot have any. */
+enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **bad,
+                              const struct config *config, struct pool *pool);
+
+#endif
