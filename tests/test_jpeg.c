@@ -322,6 +322,20 @@ static void what_is_too_much_is_skipped(void **state) {
     free(longer);
 }
 
+/* A picture without its quantisation tables is not decoded by those of the picture before it. */
+static void tables_do_not_stay(void **state) {
+    (void)state;
+    const struct named_tensor *file = vector_named("420.jpg");
+    uint8_t *bad = copy_of(file);
+    size_t size = (size_t)file->shape[0];
+    whole_of(file->data, size);
+    for (size_t i = 0; i < frame_of(bad, size); i++)
+        if (bad[i] == 0xff && bad[i + 1] == 0xdb)
+            bad[i + 1] = 0xfe; /* a comment */
+    assert_refused(bad, size, STATUS_USAGE, "Quantization table");
+    free(bad);
+}
+
 /* Every byte once in another way: taken or refused with one sentence. */
 static void flipped_bytes_are_survived(void **state) {
     (void)state;
@@ -394,6 +408,7 @@ int main(void) {
         cmocka_unit_test(too_many_scans_are_refused),
         cmocka_unit_test(lost_data_are_a_warning),
         cmocka_unit_test(what_is_too_much_is_skipped),
+        cmocka_unit_test(tables_do_not_stay),
         cmocka_unit_test(flipped_bytes_are_survived),
         cmocka_unit_test(refused_memory_is_survived),
     };
