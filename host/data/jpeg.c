@@ -128,8 +128,8 @@ bool jpeg_is(const uint8_t *data, size_t size) {
     return size >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
 }
 
-/* A new library object for each picture: in an old one, a picture that lacks tables would take those
- * of the last one. */
+/* A new library object for each picture: in an old one, a picture that lacks tables would take
+ * those of the last one. */
 static void read_header(struct jpeg_decoder *decoder) {
     jpeg_destroy_decompress(&decoder->library);
     create(decoder);
