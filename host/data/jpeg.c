@@ -86,8 +86,10 @@ static enum status attempt(struct jpeg_decoder *decoder, void (*work)(struct jpe
     return fail(STATUS_USAGE, "%s is truncated or damaged: %s", decoder->name, decoder->reason);
 }
 
+/* Keeps `err` and `client_data`. */
 static void create(struct jpeg_decoder *decoder) {
     jpeg_create_decompress(&decoder->library);
+    decoder->library.progress = &decoder->progress;
 }
 
 enum status jpeg_decoder_create(struct jpeg_decoder **made) {
@@ -101,7 +103,6 @@ enum status jpeg_decoder_create(struct jpeg_decoder **made) {
     decoder->errors.emit_message = on_message;
     decoder->progress.progress_monitor = on_progress;
     enum status status = attempt(decoder, create);
-    decoder->library.progress = &decoder->progress; /* creating clears all but the two above */
     if (status != STATUS_OK) {
         jpeg_decoder_release(decoder);
         *made = NULL;
@@ -127,8 +128,11 @@ bool jpeg_is(const uint8_t *data, size_t size) {
     return size >= 3 && data[0] == 0xff && data[1] == 0xd8 && data[2] == 0xff;
 }
 
+/* A new library object for each picture: in an old one, a picture that lacks tables would take
+ * those of the last one. */
 static void read_header(struct jpeg_decoder *decoder) {
-    jpeg_abort_decompress(&decoder->library); /* the last picture may not be done */
+    jpeg_destroy_decompress(&decoder->library);
+    create(decoder);
     jpeg_mem_src(&decoder->library, decoder->data, decoder->size);
     jpeg_read_header(&decoder->library, TRUE);
 }
