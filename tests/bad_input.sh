@@ -119,6 +119,33 @@ in_folder 2 "$folder/data/train-labels-idx1-ubyte.gz: image 0 has label 9, but n
 in_folder 2 "cannot be made of" "$folder/shape" --set data.train_images=0 \
     --set supernet.batch_images=16384
 
+# --- Folders, shards and packs of pictures that are none.
+pictures() { # CODE WORDS COMMAND SOURCE ARGUMENT...
+    code_=$1 words_=$2 command_=$3 source_=$4
+    shift 4
+    refused "$code_" "$words_" data "$command_" "$config" --set "data.source=$source_" \
+        --set "data.folder=$folder/pictures" "$@"
+}
+pictures 2 "cannot open folder $folder/pictures/train: No such file" info folder
+mkdir -p "$folder/pictures/train/cat"
+pictures 2 "$folder/pictures/train/cat has no picture, a file that ends in .jpg" verify folder
+printf 'P5 2 1 255\nab' >"$folder/pictures/train/cat/1.pgm"
+pictures 2 "cannot open $folder/none" verify folder --set "data.class_list=$folder/none"
+printf 'cat\ndog\n' >"$folder/list"
+pictures 2 "has no folder 'dog'" verify folder --set "data.class_list=$folder/list"
+pictures 2 "$folder/pictures/train-*.tar matches no file" verify shards
+pictures 2 "cannot open $folder/pictures/s-7.tar" verify shards --set 'data.train=s-{7..8}.tar'
+seq 1000 | gzip >"$folder/pictures/train-0.tar"
+pictures 2 "train-0.tar is compressed by gzip" verify shards
+seq 1000 >"$folder/pictures/train-0.tar"
+pictures 2 "train-0.tar is damaged: there is no header at byte 0" verify shards
+seq 1000 >"$folder/pictures/train.pack"
+pictures 2 "train.pack is no pack" info pack
+pictures 2 "train.pack is there and is no pack of these pictures" pack folder \
+    --out "$folder/pictures/train.pack"
+pictures 1 "cannot create /proc/train.pack.partial" pack folder --out /proc/train.pack
+pictures 2 "no file to write is named" pack folder
+
 # --- A finished run, damaged: refused, and nothing of it changes.
 # shellcheck disable=SC2086
 "$taper" run "$config" $settings --out "$folder/run" >"$folder/output.txt" 2>"$folder/error.txt" ||

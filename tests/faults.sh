@@ -1,6 +1,6 @@
 #!/bin/sh
-# The n-th allocation, write or sync of a whole run fails: one sentence, exit code 1, and the folder
-# then goes on to the same bits. Usage: faults.sh TAPER CONFIG FAULTS FOLDER [SAMPLES OF EACH KIND]
+# The n-th allocation, write or sync of a whole run, or of packing pictures, fails: one sentence, exit
+# code 1, and the folder then goes on to the same bits, the pack to the same file. Usage: faults.sh TAPER CONFIG FAULTS FOLDER [SAMPLES OF EACH KIND]
 set -eu
 taper=$1 config=$2 faults=$3 folder=$4 samples=${5:-8}
 # shellcheck source=tests/small_run.sh
@@ -23,6 +23,12 @@ run() { # OUT [COMMAND THAT RUNS IT...]
     "$@" "$taper" run "$config" $settings --out "$out" >"$folder/output.txt" 2>"$folder/error.txt"
 }
 
+one_sentence() { # WHERE
+    if [ "$(wc -l <"$folder/error.txt")" -ne 1 ] || ! grep -q '^error: .' "$folder/error.txt"; then
+        fail "not one sentence after $1"
+    fi
+}
+
 run "$folder/whole" || fail "the undisturbed run failed"
 
 for kind in memory write sync; do
@@ -40,11 +46,7 @@ for kind in memory write sync; do
         where="$kind call $at of $calls"
         case $code in
         0) survived=$((survived + 1)) ;; # what failed was not needed, like a report
-        1)
-            if [ "$(wc -l <"$folder/error.txt")" -ne 1 ] || ! grep -q '^error: .' "$folder/error.txt"; then
-                fail "not one sentence after $where"
-            fi
-            ;;
+        1) one_sentence "$where" ;;
         *) fail "exit code $code after $where" ;;
         esac
         [ -z "$(find "$folder/run" -name '*.tmp' 2>/dev/null)" ] || fail "$where leaves a temporary file"
@@ -55,4 +57,43 @@ for kind in memory write sync; do
     # nearly half of the allocations are those of the report, without which a run goes on
     [ $((4 * survived)) -le $((3 * count)) ] || fail "$survived of $count $kind faults had no effect"
     echo "faults.sh: $kind: $count of $calls calls failed, $survived without effect; the same bits"
+done
+
+# 1100 pictures of three pixels: the list of what is packed is saved on the way, and at the end.
+mkdir -p "$folder/pictures/train/a"
+number=1000
+while [ $number -lt 2100 ]; do
+    printf 'P5 4 1 255\n%d' $number >"$folder/pictures/train/a/$number.pgm"
+    number=$((number + 1))
+done
+pack() { # FILE [COMMAND THAT RUNS IT...]
+    file=$1
+    shift
+    "$@" "$taper" data pack "$config" --out "$file" --threads 2 --set data.source=folder \
+        --set "data.folder=$folder/pictures" >"$folder/output.txt" 2>"$folder/error.txt"
+}
+pack "$folder/whole.pack" || fail "the undisturbed pack failed"
+for kind in memory write sync; do
+    rm -f "$folder"/cut.pack*
+    pack "$folder/cut.pack" env "LD_PRELOAD=$faults" FAULT=$kind "FAULT_COUNT=$folder/count" ||
+        fail "the counted pack failed"
+    calls=$(cat "$folder/count")
+    [ "$calls" -ge 5 ] || fail "only $calls calls of kind $kind: are they counted?"
+    sample=0 survived=0 count=$((calls < samples ? calls : samples))
+    while [ $sample -lt $count ]; do
+        at=$((1 + (calls - 1) * sample / (count - 1)))
+        rm -f "$folder"/cut.pack*
+        code=0
+        pack "$folder/cut.pack" env "LD_PRELOAD=$faults" FAULT=$kind FAULT_AT=$at || code=$?
+        where="$kind call $at of $calls"
+        case $code in
+        0) survived=$((survived + 1)) ;;
+        1) one_sentence "$where" ;;
+        *) fail "exit code $code after $where" ;;
+        esac
+        pack "$folder/cut.pack" || fail "packing does not go on after $where"
+        cmp "$folder/whole.pack" "$folder/cut.pack" >&2 || fail "another pack after $where"
+        sample=$((sample + 1))
+    done
+    echo "faults.sh: packing: $kind: $count of $calls calls failed, $survived without effect; the same pack"
 done

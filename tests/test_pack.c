@@ -266,8 +266,13 @@ static void a_cut_at_any_place_ends_in_the_same_bits(void **state) {
         assert_in_range(result.found_done, 0, SET_PICTURES - 1);
         assert_whole();
     }
-    journal[9] ^= 1; /* of another origin */
     struct pack_result result;
+    journal[16 + 4 * 16] ^= 1; /* the fifth entry does not follow from the fourth */
+    leave(journal, size, whole_size);
+    assert_int_equal(pack_again(0, &result, NULL), STATUS_OK);
+    assert_int_equal(result.found_done, 4);
+    assert_whole();
+    journal[9] ^= 1; /* of another origin */
     leave(journal, size, whole_size);
     assert_int_equal(pack_again(0, &result, NULL), STATUS_OK);
     assert_int_equal(result.found_done, 0);

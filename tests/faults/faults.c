@@ -1,6 +1,6 @@
 /* A library for LD_PRELOAD that lets the n-th call of one kind fail, in a program as it is shipped:
  *
- *   FAULT=memory|write|sync   malloc, calloc, realloc and mmap; write; fsync and fdatasync
+ *   FAULT=memory|write|sync   malloc, calloc, realloc and mmap; write and pwrite; fsync and fdatasync
  *   FAULT_AT=N                the N-th such call of the process fails, once
  *   FAULT_COUNT=FILE          at the end: how many there were, as a line of FILE
  *
@@ -77,6 +77,10 @@ void *mmap(void *at, size_t size, int protection, int flags, int file, off_t off
 
 ssize_t write(int file, const void *data, size_t size) {
     return fails(WRITE, ENOSPC) ? -1 : syscall(SYS_write, file, data, size);
+}
+
+ssize_t pwrite(int file, const void *data, size_t size, off_t at) {
+    return fails(WRITE, ENOSPC) ? -1 : syscall(SYS_pwrite64, file, data, size, at);
 }
 
 int fsync(int file) {
