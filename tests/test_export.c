@@ -49,7 +49,7 @@ static void draw_pictures(struct exhibit *exhibit, int count) {
                                           .channels = network->channels,
                                           .classes = network->classes,
                                           .pixels = malloc(size),
-                                          .labels = calloc((size_t)count, 1)};
+                                          .labels = calloc((size_t)count, sizeof(uint16_t))};
     for (size_t i = 0; i < size; i++)
         exhibit->pictures.pixels[i] = (uint8_t)random_below(&random, 256);
 }
