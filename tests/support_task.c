@@ -4,6 +4,7 @@
 #include "support_pictures.h"
 #include "support_tiny.h"
 
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,7 +35,7 @@ void task_begin(struct task_fixture *fixture, bool supernet, enum optimiser opti
         fixture->indices[i] = i;
     assert_int_equal(parameters_of(&fixture->parameters, &fixture->network), STATUS_OK);
     assert_int_equal(statistics_of(&fixture->statistics, &fixture->network), STATUS_OK);
-    test_folder("training");
+    test_folder(program_invocation_short_name); /* programs run side by side */
     fixture->task = (struct training_task){
         .name = "test",
         .config = &fixture->config,
