@@ -165,6 +165,8 @@ run bad folder "$folder/folder" || code=$?
 [ $code -eq 2 ] || fail "exit code $code of a run on bad pictures"
 complains "data.max_bad_images leaves some out"
 run bad folder "$folder/folder" --set data.max_bad_images=2 || fail "no run without two bad pictures"
+tail -n 1 "$folder/run-bad/log.jsonl" | grep -qF '"event": "done"' || fail "the log does not end with done"
+says "bad picture: val/class-9/00000.pgm is not a JPEG, PNG or PNM picture"
 says "bad picture: train/class-9/00000.pgm has 774 bytes of pixels, its header announces 784"
 data 2 pack folder "$folder/folder" --out "$folder/bad.pack"
 grep -qF "error: train/class-0/00001.pgm: is empty" "$folder/error.txt" || fail "no bad picture named"

@@ -1,7 +1,9 @@
 #include "data/bad_pictures.h"
+#include "support/file.h"
 #include "support/memory.h"
 
 #include <pthread.h>
+#include <search.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,8 +11,9 @@
 
 struct bad_pictures {
     int most;
-    pthread_mutex_t lock; /* of the list */
+    pthread_mutex_t lock; /* of what follows */
     struct sentences list;
+    void *known; /* a tree of the hashes of all sentences: the list keeps the first ones only */
 };
 
 enum status bad_pictures_create(struct bad_pictures **bad, int most) {
@@ -25,6 +28,7 @@ void bad_pictures_release(struct bad_pictures *bad) {
         return;
     pthread_mutex_destroy(&bad->lock);
     sentences_release(&bad->list);
+    tdestroy(bad->known, free);
     free(bad);
 }
 
@@ -40,12 +44,22 @@ static enum status check(const struct bad_pictures *bad, int count, const char *
                 count, bad->most, last);
 }
 
-static bool is_known(const struct sentences *list, const char *sentence) {
-    const char *at = NULL;
-    while ((at = sentences_next(list, at)) != NULL)
-        if (strcmp(at, sentence) == 0)
-            return true;
-    return false;
+static int compare(const void *a, const void *b) {
+    const uint64_t *one = a, *other = b;
+    return (*one > *other) - (*one < *other);
+}
+
+/* Also notes it; without memory a sentence is new each time. */
+static bool is_known(struct bad_pictures *bad, const char *sentence) {
+    uint64_t *hash = malloc(sizeof *hash);
+    if (hash == NULL)
+        return false;
+    *hash = hash_bytes(HASH_START, sentence, strlen(sentence));
+    uint64_t *const *found = tsearch(hash, &bad->known, compare);
+    bool known = found != NULL && *found != hash;
+    if (found == NULL || known)
+        free(hash);
+    return known;
 }
 
 enum status bad_pictures_add(struct bad_pictures *bad) {
@@ -53,7 +67,7 @@ enum status bad_pictures_add(struct bad_pictures *bad) {
     snprintf(last, sizeof last, "%s", failure());
     failure_clear();
     pthread_mutex_lock(&bad->lock);
-    bool known = is_known(&bad->list, last);
+    bool known = is_known(bad, last);
     if (!known)
         sentences_add(&bad->list, "%s", last);
     int count = bad->list.count;

@@ -28,21 +28,19 @@ static enum status predict(struct run *run, const char *name, const struct pictu
 
 enum status evaluate_found(struct run *run, const char *name, const char *predictions_path,
                            struct tables *tables) {
-    struct pictures pictures = {0};
     struct predictions predictions = {0};
     char path[RUN_PATH];
     enum status status;
     *tables = (struct tables){0};
-    TRY_CLEANUP(run_test_pictures(run, &pictures));
-    TRY_CLEANUP(predict(run, name, &pictures, &predictions));
+    TRY_CLEANUP(run_test_pictures(run));
+    TRY_CLEANUP(predict(run, name, &run->test, &predictions));
     TRY_CLEANUP(tables_make(tables, &predictions));
     if (predictions_path != NULL)
         TRY_CLEANUP(predictions_write(&predictions, predictions_path, name));
     TRY_CLEANUP(evaluation_write(evaluation_path(run, name, path), name, tables, &run->config.data,
-                                 &pictures));
+                                 &run->test));
 done:
     predictions_release(&predictions);
-    pictures_release(&pictures);
     return status;
 }
 

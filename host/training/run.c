@@ -88,18 +88,26 @@ enum status run_open(struct run *run) {
     return pool_create(&run->pool, run_threads(&run->config));
 }
 
-/* Names what was left out; that it cannot be said is no reason to fail. */
-static void say_bad_pictures(struct run *run, const struct bad_pictures *bad) {
+static void say_bad_pictures(struct run *run, const struct bad_pictures *bad, int from) {
     const char *sentence = NULL;
     if (bad == NULL || run->log == NULL)
         return;
-    while ((sentence = sentences_next(bad_pictures_list(bad), sentence)) != NULL)
-        log_say(run->log, "bad picture: %s", sentence);
+    for (int i = 0; (sentence = sentences_next(bad_pictures_list(bad), sentence)) != NULL; i++)
+        if (i >= from)
+            log_say(run->log, "bad picture: %s", sentence);
+}
+
+void run_say_bad_pictures(struct run *run) {
+    if (run->sets.bad == NULL)
+        return;
+    say_bad_pictures(run, run->sets.bad, run->said);
+    run->said = bad_pictures_count(run->sets.bad);
 }
 
 void run_close(struct run *run) {
-    say_bad_pictures(run, run->sets.bad);
+    run_say_bad_pictures(run); /* of a step that failed */
     picture_sets_release(&run->sets);
+    pictures_release(&run->test);
     pool_release(run->pool);
     times_close(&run->times);
     log_close(run->log);
@@ -111,17 +119,20 @@ void run_close(struct run *run) {
 enum status run_load_pictures(struct run *run) {
     char path[RUN_PATH];
     TRY(picture_sets_load(&run->sets, &run->config, run->pool));
+    run_say_bad_pictures(run);
     if (run->sets.source == NULL)
         return STATUS_OK;
     return holdout_write(run_path(run, "holdout.txt", path), run->sets.source, &run->sets.split);
 }
 
-enum status run_test_pictures(struct run *run, struct pictures *pictures) {
+enum status run_test_pictures(struct run *run) {
     struct bad_pictures *bad;
-    enum status status = picture_sets_test(pictures, &bad, &run->config, run->pool);
-    say_bad_pictures(run, bad);
+    if (run->test.count > 0)
+        return STATUS_OK;
+    enum status status = picture_sets_test(&run->test, &bad, &run->config, run->pool);
+    say_bad_pictures(run, bad, 0);
     bad_pictures_release(bad);
     if (status != STATUS_OK)
-        pictures_release(pictures);
+        pictures_release(&run->test);
     return status;
 }

@@ -27,6 +27,8 @@ struct run {
     struct times times;
 
     struct picture_sets sets; /* none before run_load_pictures() */
+    struct pictures test;     /* none before run_test_pictures() */
+    int said;                 /* so many of the sets' bad pictures are in the log */
 };
 
 /* Takes the configuration over, and touches no file: what can be checked now leaves no trace. */
@@ -44,8 +46,11 @@ const char *run_path(const struct run *run, const char *name, char path[RUN_PATH
  * hold-out pictures of a source of files. */
 enum status run_load_pictures(struct run *run);
 
-/* The test pictures, for the last step alone. After an error *pictures is empty. */
-enum status run_test_pictures(struct run *run, struct pictures *pictures);
+/* Names in the log what was left out since the last call; that it cannot be said is no error. */
+void run_say_bad_pictures(struct run *run);
+
+/* Loads the test pictures, for the last step alone, the first time that it is called. */
+enum status run_test_pictures(struct run *run);
 
 /* Of a configuration alone: threads (0 means one per core of ours), and what every pass needs. */
 int run_threads(const struct config *config);

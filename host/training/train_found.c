@@ -188,24 +188,24 @@ static enum status train_network(struct run *run, struct found *found) {
     TRY(create_teacher(run, found));
     TRY(choose_images(run, found, &task.images));
     task.teacher = found->teacher;
-    return train(&task, &found->state);
+    TRY(train(&task, &found->state));
+    run_say_bad_pictures(run);
+    return STATUS_OK;
 }
 
 static enum status test_accuracy(struct run *run, const struct found *found, const real *weights,
                                  const real *statistics, struct evaluation *evaluation) {
-    struct pictures pictures = {0};
     struct evaluator *evaluator = NULL;
     struct subnetwork whole = subnetwork_largest(&found->network);
     struct pass_options options = run_pass_options(&run->config);
     enum status status;
-    TRY_CLEANUP(run_test_pictures(run, &pictures));
-    struct image_set images = {.pictures = &pictures, .count = pictures.count};
+    TRY(run_test_pictures(run));
+    struct image_set images = {.pictures = &run->test, .count = run->test.count};
     TRY_CLEANUP(evaluator_create(&evaluator, &found->network, run->ops, run->pool, &options));
     TRY_CLEANUP(evaluator_weights(evaluator, weights));
     TRY_CLEANUP(evaluator_run(evaluator, &whole, statistics, &images, evaluation));
 done:
     evaluator_release(evaluator);
-    pictures_release(&pictures);
     return status;
 }
 

@@ -102,6 +102,7 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
     parameters_initialise(parameters, run->config.seed, state->weights);
     state_begin(state);
     TRY(train(&task, state));
+    run_say_bad_pictures(run);
     const struct metadata metadata[] = {{"format", format}, {"config_hash", hash_text}};
     TRY(weights_write(run_path(run, "supernet.safetensors", path), parameters, state_result(state),
                       NULL, NULL, 0, metadata, 2));
