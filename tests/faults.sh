@@ -29,36 +29,6 @@ one_sentence() { # WHERE
     fi
 }
 
-run "$folder/whole" || fail "the undisturbed run failed"
-
-for kind in memory write sync; do
-    rm -rf "$folder/run"
-    run "$folder/run" env "LD_PRELOAD=$faults" FAULT=$kind "FAULT_COUNT=$folder/count" ||
-        fail "the counted run failed"
-    calls=$(cat "$folder/count")
-    [ "$calls" -ge 5 ] || fail "only $calls calls of kind $kind: are they counted?"
-    sample=0 survived=0 count=$((calls < samples ? calls : samples))
-    while [ $sample -lt $count ]; do
-        at=$((1 + (calls - 1) * sample / (count - 1)))
-        rm -rf "$folder/run"
-        code=0
-        run "$folder/run" env "LD_PRELOAD=$faults" FAULT=$kind FAULT_AT=$at || code=$?
-        where="$kind call $at of $calls"
-        case $code in
-        0) survived=$((survived + 1)) ;; # what failed was not needed, like a report
-        1) one_sentence "$where" ;;
-        *) fail "exit code $code after $where" ;;
-        esac
-        [ -z "$(find "$folder/run" -name '*.tmp' 2>/dev/null)" ] || fail "$where leaves a temporary file"
-        run "$folder/run" || fail "the run does not go on after $where"
-        same_run "$folder/whole" "$folder/run" || fail "the bits differ after $where"
-        sample=$((sample + 1))
-    done
-    # nearly half of the allocations are those of the report, without which a run goes on
-    [ $((4 * survived)) -le $((3 * count)) ] || fail "$survived of $count $kind faults had no effect"
-    echo "faults.sh: $kind: $count of $calls calls failed, $survived without effect; the same bits"
-done
-
 # 1100 pictures of three pixels: the list of what is packed is saved on the way, and at the end.
 mkdir -p "$folder/pictures/train/a"
 number=1000
@@ -72,28 +42,42 @@ pack() { # FILE [COMMAND THAT RUNS IT...]
     "$@" "$taper" data pack "$config" --out "$file" --threads 2 --set data.source=folder \
         --set "data.folder=$folder/pictures" >"$folder/output.txt" 2>"$folder/error.txt"
 }
-pack "$folder/whole.pack" || fail "the undisturbed pack failed"
-for kind in memory write sync; do
-    rm -f "$folder"/cut.pack*
-    pack "$folder/cut.pack" env "LD_PRELOAD=$faults" FAULT=$kind "FAULT_COUNT=$folder/count" ||
-        fail "the counted pack failed"
+same_pack() { cmp "$1" "$2" >&2; }
+
+# The calls of one kind that a piece of work makes, some of them failed, one at a time.
+fail_calls() { # run|pack KIND
+    work=$1 kind=$2
+    rm -rf "$folder"/cut*
+    "$work" "$folder/cut" env "LD_PRELOAD=$faults" FAULT="$kind" "FAULT_COUNT=$folder/count" ||
+        fail "the counted $work failed"
     calls=$(cat "$folder/count")
     [ "$calls" -ge 5 ] || fail "only $calls calls of kind $kind: are they counted?"
     sample=0 survived=0 count=$((calls < samples ? calls : samples))
     while [ $sample -lt $count ]; do
         at=$((1 + (calls - 1) * sample / (count - 1)))
-        rm -f "$folder"/cut.pack*
+        rm -rf "$folder"/cut*
         code=0
-        pack "$folder/cut.pack" env "LD_PRELOAD=$faults" FAULT=$kind FAULT_AT=$at || code=$?
+        "$work" "$folder/cut" env "LD_PRELOAD=$faults" FAULT="$kind" FAULT_AT=$at || code=$?
         where="$kind call $at of $calls"
         case $code in
-        0) survived=$((survived + 1)) ;;
+        0) survived=$((survived + 1)) ;; # what failed was not needed, like a report
         1) one_sentence "$where" ;;
         *) fail "exit code $code after $where" ;;
         esac
-        pack "$folder/cut.pack" || fail "packing does not go on after $where"
-        cmp "$folder/whole.pack" "$folder/cut.pack" >&2 || fail "another pack after $where"
+        [ -z "$(find "$folder"/cut* -name '*.tmp' 2>/dev/null)" ] || fail "$where leaves a temporary file"
+        "$work" "$folder/cut" || fail "the $work does not go on after $where"
+        "same_$work" "$folder/whole-$work" "$folder/cut" || fail "the bits differ after $where"
         sample=$((sample + 1))
     done
-    echo "faults.sh: packing: $kind: $count of $calls calls failed, $survived without effect; the same pack"
+    echo "faults.sh: $work: $kind: $count of $calls calls failed, $survived without effect; the same bits"
+}
+
+for work in run pack; do
+    $work "$folder/whole-$work" || fail "the undisturbed $work failed"
+    for kind in memory write sync; do
+        fail_calls $work $kind
+        # nearly half of the allocations are those of the report, without which a run goes on
+        [ $work = pack ] || [ $((4 * survived)) -le $((3 * count)) ] ||
+            fail "$survived of $count $kind faults had no effect"
+    done
 done
