@@ -8,7 +8,7 @@
 set -eu
 [ $# -eq 1 ] || { echo "usage: gpu_deps.sh FOLDER" >&2; exit 2; }
 packages="libyaml-dev libyaml-0-2 libjansson-dev libjansson4 libcmocka-dev libcmocka0
-          zlib1g-dev zlib1g libpng-dev"
+          zlib1g-dev zlib1g libpng-dev libxxhash-dev libxxhash0"
 installed_pictures=/usr/share/datasets/fashion-mnist
 
 mkdir -p "$1/include" "$1/lib/pkgconfig" "$1/bin" "$1/fashion-mnist"
@@ -61,6 +61,8 @@ first_entries() {
 fetch $packages
 # Newer releases call it otherwise.
 fetch libpng16-16 || fetch libpng16-16t64
+# Debian's name, Ubuntu's name
+fetch libjpeg62-turbo-dev libjpeg62-turbo || fetch libjpeg-turbo8-dev libjpeg-turbo8
 # Older releases have no pkgconf-bin; then the machine needs a pkg-config of its own.
 fetch pkgconf-bin libpkgconf3 || echo "no pkg-config gathered" >&2
 [ -d "$installed_pictures" ] || fetch dataset-fashion-mnist
