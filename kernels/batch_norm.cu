@@ -1,14 +1,14 @@
 /* Batch-norm's rows from what the parts of the segments have left behind.
  *
- * A warp has one channel of one domain, its lanes share out the parts; eight warps side by side
- * have neighbouring channels, so that what memory hands out at once is used. Forward, a block has
- * one domain; backward, it has all, four at a time, because the gradients of weight and bias are
- * sums over the domains, in their order. A launch is a short chain of dependent loads, and as long
- * as it takes to fetch its instructions: the loops stay small, and divisions are the short ones,
- * good to two units in the last place. */
+ * A block has eight neighbouring channels, as many as memory hands out at once; its threads share
+ * out the parts, a warp four at a time. Forward, a block has one domain; backward, it has all,
+ * because the gradients of weight and bias are sums over the domains, in their order: a team of
+ * warps has one at a time. A launch is a short chain of dependent loads, and as long as it takes to
+ * fetch its instructions: the loops stay small, and divisions are the short ones, good to two units
+ * in the last place. */
 #include "cuda_ops.h"
 
-enum { CHANNELS = 8, SLOTS = 4 /* domains at a time, backward */ };
+enum { CHANNELS = 8, PARTS_OF_A_WARP = WARP / CHANNELS };
 
 struct merging {
     struct batch_norm norm;
@@ -67,8 +67,9 @@ part_of(const struct merging &merge, const struct domain_parts &domain, int inde
     return part;
 }
 
+/* Lanes have a channel in common when they differ by a multiple of CHANNELS. */
 static __device__ __forceinline__ float warp_sum(float value) {
-    for (int step = 1; step < WARP; step *= 2)
+    for (int step = CHANNELS; step < WARP; step *= 2)
         value += __shfl_xor_sync(0xffffffffu, value, step);
     return value;
 }
@@ -80,36 +81,64 @@ static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, 
     norm.shift[row + c] = norm.bias[c] - mean * scale;
 }
 
+/* SUMS values of every thread, summed over the block's threads of the same channel. */
+template <int SUMS, int WARPS> struct channel_sums {
+    float rows[SUMS][WARPS][CHANNELS];
+
+    __device__ __forceinline__ void add(float (&values)[SUMS]) {
+        int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
+#pragma unroll
+        for (int which = 0; which < SUMS; which++) {
+            float sum = warp_sum(values[which]);
+            if (lane < CHANNELS)
+                rows[which][warp][lane] = sum;
+        }
+        __syncthreads();
+#pragma unroll
+        for (int which = 0; which < SUMS; which++) {
+            values[which] = 0;
+#pragma unroll
+            for (int other = 0; other < WARPS; other++)
+                values[which] += rows[which][other][lane % CHANNELS];
+        }
+    }
+};
+
+enum { FORWARD_WARPS = 8 };
+
 /* Parts of n values each with their mean and squares about it: the mean of all first, then the
  * squares about that, so that nothing cancels; the second look finds the parts in the cache. A
  * channel that nobody keeps gets a row of zeros. */
 template <bool SHARED>
-static __global__ void __launch_bounds__(CHANNELS *WARP)
+static __global__ void __launch_bounds__(FORWARD_WARPS *WARP)
     forward_kernel(const struct merging merge) {
+    __shared__ struct channel_sums<2, FORWARD_WARPS> means;
+    __shared__ struct channel_sums<1, FORWARD_WARPS> deviations;
     const struct batch_norm &norm = merge.norm;
-    int c = (int)(blockIdx.x * CHANNELS + threadIdx.x / WARP), lane = (int)threadIdx.x % WARP;
+    int c = (int)(blockIdx.x * CHANNELS + threadIdx.x % CHANNELS);
+    int first = (int)threadIdx.x / CHANNELS, step = FORWARD_WARPS * PARTS_OF_A_WARP;
     struct domain_parts domain;
-    if (c >= norm.channels || !domain_at<SHARED>(domain, merge, (int)blockIdx.y, c))
+    if (!domain_at<SHARED>(domain, merge, (int)blockIdx.y, c))
         return;
-    float pixels = 0, total = 0, squares = 0;
-#pragma unroll 4
-    for (int i = lane; i < domain.parts; i += WARP) {
+    float sums[2] = {0, 0}, squares[1] = {0};
+#pragma unroll 8
+    for (int i = first; i < domain.parts; i += step) {
         struct part part = part_of<SHARED>(merge, domain, i, c);
-        pixels += part.pixels;
-        total += part.pixels * part.first;
+        sums[0] += part.pixels;
+        sums[1] += part.pixels * part.first;
     }
-    pixels = warp_sum(pixels), total = warp_sum(total);
-    float mean = pixels > 0 ? __fdividef(total, pixels) : 0;
-#pragma unroll 4
-    for (int i = lane; i < domain.parts; i += WARP) {
+    means.add(sums);
+    float pixels = sums[0], mean = pixels > 0 ? __fdividef(sums[1], pixels) : 0;
+#pragma unroll 8
+    for (int i = first; i < domain.parts; i += step) {
         struct part part = part_of<SHARED>(merge, domain, i, c);
         float away = part.first - mean;
-        squares += part.second + part.pixels * away * away;
+        squares[0] += part.second + part.pixels * away * away;
     }
-    squares = warp_sum(squares);
-    if (lane != 0)
+    deviations.add(squares);
+    if (first > 0 || c >= norm.channels)
         return;
-    float variance = pixels > 0 ? __fdividef(squares, pixels) : 0;
+    float variance = pixels > 0 ? __fdividef(squares[0], pixels) : 0;
     size_t at = domain.row + c;
     norm.mean[at] = mean;
     norm.variance[at] = variance;
@@ -143,13 +172,19 @@ static __device__ __forceinline__ float set_gradient(const struct batch_norm &no
     return dy_zhat;
 }
 
-/* Sums over the domain's parts, in every lane. */
+enum { BACKWARD_WARPS = 16 };
+
+/* What the lanes of a warp that has `own` of the `team` warps of a domain collect for its channel.
+ */
 template <bool SHARED>
 static __device__ __forceinline__ struct gradient_sums
-gradient_sums_of(const struct merging &merge, const struct domain_parts &domain, int c, int lane) {
+gradient_sums_of(const struct merging &merge, const struct domain_parts &domain, int c, int own,
+                 int team) {
     struct gradient_sums sums = {0, 0, 0};
+    int lane = (int)threadIdx.x % WARP;
 #pragma unroll 4
-    for (int i = lane; i < domain.parts; i += WARP) {
+    for (int i = own * PARTS_OF_A_WARP + lane / CHANNELS; i < domain.parts;
+         i += team * PARTS_OF_A_WARP) {
         struct part part = part_of<SHARED>(merge, domain, i, c);
         sums.pixels += part.pixels, sums.dy += part.first, sums.dy_z += part.second;
     }
@@ -158,35 +193,49 @@ gradient_sums_of(const struct merging &merge, const struct domain_parts &domain,
     return sums;
 }
 
+/* team: warps of a domain, a divisor of BACKWARD_WARPS. The first warp of a team adds up what the
+ * others have left, and keeps the gradients of the domains that it has had. */
 template <bool SHARED>
-static __global__ void __launch_bounds__(SLOTS *CHANNELS *WARP)
-    backward_kernel(const struct merging merge) {
-    __shared__ float of_weight[CHANNELS][SLOTS], of_bias[CHANNELS][SLOTS];
+static __global__ void __launch_bounds__(BACKWARD_WARPS *WARP)
+    backward_kernel(const struct merging merge, int team) {
+    __shared__ struct gradient_sums of_warp[BACKWARD_WARPS][CHANNELS];
+    __shared__ float of_weight[BACKWARD_WARPS][CHANNELS], of_bias[BACKWARD_WARPS][CHANNELS];
     const struct batch_norm &norm = merge.norm;
-    int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP;
-    int own = warp % CHANNELS, slot = warp / CHANNELS, c = (int)blockIdx.x * CHANNELS + own;
-    int count = c < norm.channels ? merge.count : 0;
-    float weight = 0, bias = 0; /* of the slot's domains */
-    for (int at = slot; at < count; at += SLOTS) {
+    int warp = (int)threadIdx.x / WARP, lane = (int)threadIdx.x % WARP, own = warp % team;
+    int c = (int)blockIdx.x * CHANNELS + lane % CHANNELS;
+    bool adds = own == 0 && lane < CHANNELS && c < norm.channels;
+    float weight = 0, bias = 0;
+    for (int first = 0; first < merge.count; first += BACKWARD_WARPS / team) {
         struct domain_parts domain;
-        if (!domain_at<SHARED>(domain, merge, at, c))
-            continue;
-        struct gradient_sums sums = gradient_sums_of<SHARED>(merge, domain, c, lane);
-        size_t row = domain.row + c;
-        if (sums.pixels > 0 && lane == 0) {
-            weight += set_gradient(norm, row, c, sums);
-            bias += sums.dy;
-        } else if (lane == 0) {
-            norm.grad_y[row] = norm.grad_z[row] = norm.grad_one[row] = 0;
+        bool starts = domain_at<SHARED>(domain, merge, first + warp / team, c);
+        struct gradient_sums sums = {0, 0, 0};
+        if (starts)
+            sums = gradient_sums_of<SHARED>(merge, domain, c, own, team);
+        if (lane < CHANNELS)
+            of_warp[warp][lane] = sums;
+        __syncthreads();
+        if (starts && adds) {
+            for (int other = 1; other < team; other++) {
+                const struct gradient_sums &more = of_warp[warp + other][lane];
+                sums.pixels += more.pixels, sums.dy += more.dy, sums.dy_z += more.dy_z;
+            }
+            size_t row = domain.row + c;
+            if (sums.pixels > 0) {
+                weight += set_gradient(norm, row, c, sums);
+                bias += sums.dy;
+            } else {
+                norm.grad_y[row] = norm.grad_z[row] = norm.grad_one[row] = 0;
+            }
         }
+        __syncthreads();
     }
-    if (lane == 0)
-        of_weight[own][slot] = weight, of_bias[own][slot] = bias;
+    if (lane < CHANNELS)
+        of_weight[warp][lane] = weight, of_bias[warp][lane] = bias;
     __syncthreads();
-    if (lane != 0 || slot != 0 || c >= norm.channels)
+    if (warp > 0 || !adds)
         return;
-    for (int i = 1; i < SLOTS; i++)
-        weight += of_weight[own][i], bias += of_bias[own][i];
+    for (int other = team; other < BACKWARD_WARPS; other += team)
+        weight += of_weight[other][lane], bias += of_bias[other][lane];
     merge.gradient[norm.weight_offset + c] += weight;
     merge.gradient[norm.bias_offset + c] += bias;
 }
@@ -211,20 +260,29 @@ enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct 
     int channels = pieces(norm->channels, CHANNELS);
     struct merging merge = merging_of(norm, z, slice);
     if (norm->mode == NORM_SHARED)
-        LAUNCH(forward_kernel<true>, channels, CHANNELS * WARP, 0, cuda_stream(), merge);
+        LAUNCH(forward_kernel<true>, channels, FORWARD_WARPS * WARP, 0, cuda_stream(), merge);
     else
-        LAUNCH(forward_kernel<false>, dim3(channels, slice->count), CHANNELS * WARP, 0,
+        LAUNCH(forward_kernel<false>, dim3(channels, slice->count), FORWARD_WARPS * WARP, 0,
                cuda_stream(), merge);
     return cuda_launched("batch_norm_forward");
 }
 
+/* All warps have something to do where there are few domains. */
+static int team_of(int domains) {
+    int team = BACKWARD_WARPS;
+    while (team > 1 && domains * team > BACKWARD_WARPS)
+        team /= 2;
+    return team;
+}
+
 enum status cuda_batch_norm_backward(const struct batch_norm *norm, const struct tensor *z,
                                      const struct slice *slice) {
-    int channels = pieces(norm->channels, CHANNELS);
+    int channels = pieces(norm->channels, CHANNELS), threads = BACKWARD_WARPS * WARP;
     struct merging merge = merging_of(norm, z, slice);
     if (norm->mode == NORM_SHARED)
-        LAUNCH(backward_kernel<true>, channels, SLOTS * CHANNELS * WARP, 0, cuda_stream(), merge);
+        LAUNCH(backward_kernel<true>, channels, threads, 0, cuda_stream(), merge, team_of(1));
     else
-        LAUNCH(backward_kernel<false>, channels, SLOTS * CHANNELS * WARP, 0, cuda_stream(), merge);
+        LAUNCH(backward_kernel<false>, channels, threads, 0, cuda_stream(), merge,
+               team_of(slice->count));
     return cuda_launched("batch_norm_backward");
 }
