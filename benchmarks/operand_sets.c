@@ -118,7 +118,7 @@ enum status operand_sets_call(const struct operand_sets *sets, int set, int inde
     struct slice slice = pass_whole(pass, sets->gradient);
     switch (call) {
     case CALL_PREPARE:
-        return step_prepare(ops, step);
+        return ops->prepare(&convolution, 1);
     case CALL_FORWARD:
         return step_forward(ops, step, &slice);
     case CALL_NORM_FORWARD:

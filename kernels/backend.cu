@@ -141,19 +141,25 @@ static const struct memory *device_memory(void) {
 enum { BLOCKS = 512 };
 
 template <class T> size_t cuda_prepared_size(const struct convolution *convolution) {
-    if (convolution->depthwise)
+    switch (convolution->kind) {
+    case CONVOLUTION_DENSE:
+        return cuda_dense_prepared_size<T>(convolution);
+    case CONVOLUTION_POINTWISE:
+        return cuda_pointwise_prepared_size<T>(convolution);
+    default:
         return cuda_depthwise_prepared_size<T>(convolution);
-    size_t dense = cuda_dense_prepared_size<T>(convolution);
-    size_t pointwise = convolution->kernel == 1 ? cuda_pointwise_prepared_size<T>(convolution) : 0;
-    return dense > pointwise ? dense : pointwise;
+    }
 }
 
 template <class T> size_t cuda_convolution_scratch(const struct convolution *convolution) {
-    if (convolution->depthwise)
+    switch (convolution->kind) {
+    case CONVOLUTION_DENSE:
+        return cuda_dense_scratch<T>(convolution);
+    case CONVOLUTION_POINTWISE:
+        return cuda_pointwise_scratch<T>(convolution);
+    default:
         return cuda_depthwise_scratch<T>(convolution);
-    size_t dense = cuda_dense_scratch<T>(convolution);
-    size_t pointwise = convolution->kernel == 1 ? cuda_pointwise_scratch<T>(convolution) : 0;
-    return dense > pointwise ? dense : pointwise;
+    }
 }
 
 template <class T> static const struct ops *table(const char *name) {
@@ -166,13 +172,11 @@ template <class T> static const struct ops *table(const char *name) {
     ops.scratch = CUDA_SCRATCH;
     ops.convolution_prepared_size = cuda_prepared_size<T>;
     ops.convolution_scratch = cuda_convolution_scratch<T>;
-    ops.dense_prepare = cuda_dense_prepare<T>;
+    ops.prepare = cuda_prepare<T>;
     ops.dense_forward = cuda_dense_forward<T>;
     ops.dense_backward = cuda_dense_backward<T>;
-    ops.pointwise_prepare = cuda_pointwise_prepare<T>;
     ops.pointwise_forward = cuda_pointwise_forward<T>;
     ops.pointwise_backward = cuda_pointwise_backward<T>;
-    ops.depthwise_prepare = cuda_depthwise_prepare<T>;
     ops.depthwise_forward = cuda_depthwise_forward<T>;
     ops.depthwise_backward = cuda_depthwise_backward<T>;
     ops.batch_norm_forward = cuda_batch_norm_forward;

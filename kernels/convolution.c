@@ -122,16 +122,30 @@ void bias_gradient_panel(const struct convolution *convolution, const struct sli
     }
 }
 
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
+static enum status prepare(const struct convolution *convolution) {
+    switch (convolution->kind) {
+    case CONVOLUTION_DENSE:
+        return dense_prepare(convolution);
+    case CONVOLUTION_POINTWISE:
+        return pointwise_prepare(convolution);
+    case CONVOLUTION_DEPTHWISE:
+        return depthwise_prepare(convolution);
+    }
+    __builtin_unreachable();
+}
+
+enum status convolutions_prepare(const struct convolution *const *convolutions, int count) {
+    for (int i = 0; i < count; i++)
+        TRY(prepare(convolutions[i]));
+    return STATUS_OK;
 }
 
 size_t convolution_prepared_size(const struct convolution *convolution) {
     size_t taps = (size_t)convolution->kernel * convolution->kernel;
     size_t inputs = convolution->input.tensor->channels;
     size_t outputs = round_up(convolution->output.channels, CHANNEL_ALIGN);
-    size_t depthwise = 2 * taps * outputs, products = taps * inputs * outputs;
-    return convolution->depthwise ? depthwise : larger(depthwise, products);
+    return convolution->kind == CONVOLUTION_DEPTHWISE ? 2 * taps * outputs
+                                                      : taps * inputs * outputs;
 }
 
 /* Padded pictures, rows of taps, weights and their gradients; the pointwise convolution is the case
@@ -162,6 +176,7 @@ static size_t depthwise_scratch(const struct convolution *convolution) {
 
 size_t convolution_scratch(const struct convolution *convolution) {
     enum { ALIGNMENT_AND_SLACK = 1 << 16 };
-    return ALIGNMENT_AND_SLACK +
-           (convolution->depthwise ? depthwise_scratch(convolution) : product_scratch(convolution));
+    return ALIGNMENT_AND_SLACK + (convolution->kind == CONVOLUTION_DEPTHWISE
+                                      ? depthwise_scratch(convolution)
+                                      : product_scratch(convolution));
 }

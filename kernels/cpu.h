@@ -6,6 +6,7 @@
 
 size_t convolution_prepared_size(const struct convolution *);
 size_t convolution_scratch(const struct convolution *);
+enum status convolutions_prepare(const struct convolution *const *, int count);
 
 enum status dense_prepare(const struct convolution *);
 enum status dense_forward(const struct convolution *, const struct slice *);

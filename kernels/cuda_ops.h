@@ -8,31 +8,38 @@
 /* For operations without a size function: squeeze-excite's vectors of a batch. */
 enum { CUDA_SCRATCH = 64 << 20 };
 
-/* `prepared` in floats and scratch in bytes. */
+/* How a layer's kernels read its weights: rows of `ld` elements, zero from `columns` on. Element
+ * (row, column) is from[row / inner * outer_step + row % inner * inner_step + column *
+ * column_step].
+ */
+struct weight_layout {
+    const float *from;
+    void *to;
+    int rows, columns, ld;
+    int inner, outer_step, inner_step, column_step;
+    int narrow; /* bf16, else float */
+};
+enum { MOST_LAYOUTS_OF_A_LAYER = 2 };
+template <class T> enum status cuda_prepare(const struct convolution *const *, int count);
+
+/* `prepared` in floats and scratch in bytes; layouts: fills up to MOST_LAYOUTS_OF_A_LAYER, returns
+ * how many. */
 template <class T> size_t cuda_dense_prepared_size(const struct convolution *);
 template <class T> size_t cuda_dense_scratch(const struct convolution *);
-template <class T> size_t cuda_pointwise_prepared_size(const struct convolution *);
-template <class T> size_t cuda_pointwise_scratch(const struct convolution *);
-template <class T> size_t cuda_depthwise_prepared_size(const struct convolution *);
-template <class T> size_t cuda_depthwise_scratch(const struct convolution *);
-
-template <class T> size_t cuda_dense_prepared_size(const struct convolution *);
-template <class T> size_t cuda_dense_scratch(const struct convolution *);
-template <class T> size_t cuda_depthwise_prepared_size(const struct convolution *);
-template <class T> size_t cuda_depthwise_scratch(const struct convolution *);
-
-template <class T> enum status cuda_dense_prepare(const struct convolution *);
+template <class T> int cuda_dense_layouts(const struct convolution *, struct weight_layout *);
 template <class T> enum status cuda_dense_forward(const struct convolution *, const struct slice *);
 template <class T>
 enum status cuda_dense_backward(const struct convolution *, const struct slice *);
 template <class T> size_t cuda_pointwise_prepared_size(const struct convolution *);
 template <class T> size_t cuda_pointwise_scratch(const struct convolution *);
-template <class T> enum status cuda_pointwise_prepare(const struct convolution *);
+template <class T> int cuda_pointwise_layouts(const struct convolution *, struct weight_layout *);
 template <class T>
 enum status cuda_pointwise_forward(const struct convolution *, const struct slice *);
 template <class T>
 enum status cuda_pointwise_backward(const struct convolution *, const struct slice *);
-template <class T> enum status cuda_depthwise_prepare(const struct convolution *);
+template <class T> size_t cuda_depthwise_prepared_size(const struct convolution *);
+template <class T> size_t cuda_depthwise_scratch(const struct convolution *);
+template <class T> int cuda_depthwise_layouts(const struct convolution *, struct weight_layout *);
 template <class T>
 enum status cuda_depthwise_forward(const struct convolution *, const struct slice *);
 template <class T>

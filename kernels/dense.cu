@@ -22,15 +22,6 @@ static inline __host__ __device__ int weight_ld(int outputs) {
     return round_up(outputs, LANES);
 }
 
-/* [tap][in][out lanes], zero behind the outputs. */
-__global__ void transpose_weights(const float *weight, float *prepared, int inputs, int outputs,
-                                  int taps) {
-    int ld = weight_ld(outputs), at = (int)(blockIdx.x * blockDim.x + threadIdx.x);
-    int o = at % ld, i = at / ld % inputs, tap = at / ld / inputs;
-    if (tap < taps)
-        prepared[at] = o < outputs ? weight[((size_t)o * inputs + i) * taps + tap] : 0.0f;
-}
-
 /* Outputs [first, first + LANES) of one pixel, added to z. */
 template <class T>
 __device__ void any_pixel(const struct forward &op, const struct segment &segment, int image, int y,
@@ -392,12 +383,18 @@ template <class T> size_t cuda_dense_prepared_size(const struct convolution *con
            weight_ld(convolution->output.channels);
 }
 
-template <class T> enum status cuda_dense_prepare(const struct convolution *convolution) {
-    LAUNCH(transpose_weights, pieces(cuda_dense_prepared_size<T>(convolution), THREADS), THREADS, 0,
-           cuda_stream(), convolution->weight, convolution->prepared,
-           convolution->input.tensor->channels, convolution->output.channels,
-           convolution->kernel * convolution->kernel);
-    return cuda_launched("dense_prepare");
+/* [tap][in][out lanes] */
+template <class T>
+int cuda_dense_layouts(const struct convolution *convolution, struct weight_layout *layouts) {
+    int taps = convolution->kernel * convolution->kernel;
+    int inputs = convolution->input.tensor->channels, outputs = convolution->output.channels;
+    struct weight_layout layout = {};
+    layout.from = convolution->weight, layout.to = convolution->prepared;
+    layout.rows = taps * inputs, layout.columns = outputs, layout.ld = weight_ld(outputs);
+    layout.inner = inputs, layout.outer_step = 1, layout.inner_step = taps;
+    layout.column_step = inputs * taps;
+    layouts[0] = layout;
+    return 1;
 }
 
 template <class T>
@@ -420,7 +417,7 @@ enum status cuda_dense_forward(const struct convolution *convolution, const stru
 
 #define INSTANCES(T)                                                                               \
     template size_t cuda_dense_prepared_size<T>(const struct convolution *);                       \
-    template enum status cuda_dense_prepare<T>(const struct convolution *);                        \
+    template int cuda_dense_layouts<T>(const struct convolution *, struct weight_layout *);        \
     template enum status cuda_dense_forward<T>(const struct convolution *, const struct slice *);
 INSTANCES(float)
 INSTANCES(bf16)

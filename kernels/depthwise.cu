@@ -16,13 +16,6 @@ struct forward {
     int parts; /* with pixels */
 };
 
-__global__ void transpose_weights(const float *weight, float *prepared, int channels, int taps) {
-    int ld = weight_ld(channels), c = (int)(blockIdx.x * blockDim.x + threadIdx.x) % ld;
-    int tap = (int)(blockIdx.x * blockDim.x + threadIdx.x) / ld;
-    if (tap < taps)
-        prepared[(size_t)tap * ld + c] = c < channels ? weight[(size_t)c * taps + tap] : 0.0f;
-}
-
 /* Moments of what a thread has written, about its first value. */
 template <int C> struct moments {
     float origin[C], first[C], second[C];
@@ -340,19 +333,24 @@ template <class T> size_t cuda_depthwise_prepared_size(const struct convolution 
            weight_ld(convolution->output.channels);
 }
 
-template <class T> enum status cuda_depthwise_prepare(const struct convolution *convolution) {
+/* [tap][channel lanes] */
+template <class T>
+int cuda_depthwise_layouts(const struct convolution *convolution, struct weight_layout *layouts) {
     int channels = convolution->output.channels, taps = convolution->kernel * convolution->kernel;
-    if (convolution->stride > 2 || convolution->kernel > 7)
-        return fail(STATUS_USAGE, "a depthwise convolution has stride 1 or 2 and at most 7x7 taps");
-    LAUNCH(transpose_weights, pieces((size_t)taps * weight_ld(channels), THREADS), THREADS, 0,
-           cuda_stream(), convolution->weight, convolution->prepared, channels, taps);
-    return cuda_launched("depthwise_prepare");
+    struct weight_layout layout = {};
+    layout.from = convolution->weight, layout.to = convolution->prepared;
+    layout.rows = taps, layout.columns = channels, layout.ld = weight_ld(channels);
+    layout.inner = 1, layout.outer_step = 1, layout.column_step = taps;
+    layouts[0] = layout;
+    return 1;
 }
 
 template <class T>
 enum status cuda_depthwise_forward(const struct convolution *convolution,
                                    const struct slice *slice) {
     struct forward op = {};
+    if (convolution->stride > 2 || convolution->kernel > 7)
+        return fail(STATUS_USAGE, "a depthwise convolution has stride 1 or 2 and at most 7x7 taps");
     op.input = device_view_of(&convolution->input);
     op.output = convolution->output;
     op.sums = partial_sums_of(convolution->norm);
@@ -370,7 +368,7 @@ enum status cuda_depthwise_forward(const struct convolution *convolution,
 
 #define INSTANCES(T)                                                                               \
     template size_t cuda_depthwise_prepared_size<T>(const struct convolution *);                   \
-    template enum status cuda_depthwise_prepare<T>(const struct convolution *);                    \
+    template int cuda_depthwise_layouts<T>(const struct convolution *, struct weight_layout *);    \
     template enum status cuda_depthwise_forward<T>(const struct convolution *,                     \
                                                    const struct slice *);
 INSTANCES(float)

@@ -27,9 +27,12 @@
 extern "C" {
 #endif
 
+enum convolution_kind { CONVOLUTION_DENSE, CONVOLUTION_POINTWISE, CONVOLUTION_DEPTHWISE };
+
 /* What the three convolutions share. W is [out][in][k][k] (depthwise: [channels][1][k][k]): output
  * channels outermost, full leading dimensions; a sub-network is a prefix of it. */
 struct convolution {
+    enum convolution_kind kind;
     struct view input;
     struct tensor output;                 /* raw z; output.kept: filters kept */
     const struct tensor *output_gradient; /* dy; its kept is at least output.kept */
@@ -37,11 +40,10 @@ struct convolution {
     int kernel;                           /* of the full network: odd, at most 7 */
     const int *kernels;                   /* [group] kernel kept: the centre of the full one */
     int stride;                           /* padding is kernel / 2 on all sides */
-    int depthwise; /* read by the size functions only: a depthwise layer needs far less */
     const real *weight;
     const real *bias; /* [out] or NULL; never together with norm */
     size_t weight_offset, bias_offset;
-    real *prepared; /* convolution_prepared_size() elements, filled by prepare() */
+    real *prepared; /* convolution_prepared_size() elements, filled by prepare */
 };
 
 /* y = combine(z, x): normalise + activate + ordered-dropout cut + channel bypass + residual, one
@@ -156,20 +158,21 @@ struct ops {
                    least one). CPU: 1 */
     size_t scratch; /* bytes that any operation without a size function needs at most */
 
-    /* Elements of `prepared`, and bytes of scratch, that any of the three convolutions needs on
-     * this layer at full width with any number of images. */
+    /* Elements of `prepared`, and bytes of scratch, that the convolution needs at full width with
+     * any number of images. */
     size_t (*convolution_prepared_size)(const struct convolution *);
     size_t (*convolution_scratch)(const struct convolution *);
 
+    /* Lays out the weights of `count` convolutions as their products read them: once after the
+     * weights changed, before any forward or backward. */
+    enum status (*prepare)(const struct convolution *const *convolutions, int count);
+
     /* Dense kxk (the stem), pointwise 1x1 (also the classifier: height = width = 1, bias), and
-     * depthwise. prepare: once after the weights changed, before any forward or backward. */
-    enum status (*dense_prepare)(const struct convolution *);
+     * depthwise. */
     enum status (*dense_forward)(const struct convolution *, const struct slice *);
     enum status (*dense_backward)(const struct convolution *, const struct slice *);
-    enum status (*pointwise_prepare)(const struct convolution *);
     enum status (*pointwise_forward)(const struct convolution *, const struct slice *);
     enum status (*pointwise_backward)(const struct convolution *, const struct slice *);
-    enum status (*depthwise_prepare)(const struct convolution *);
     enum status (*depthwise_forward)(const struct convolution *, const struct slice *);
     enum status (*depthwise_backward)(const struct convolution *, const struct slice *);
 
@@ -201,7 +204,7 @@ const struct ops *ops_cpu(void); /* never fails */
 
 /* The one symbol of a backend that is loaded at run time (host/supernet/backend.h): fills the table
  * of the wanted precision, or says why it cannot. */
-enum { BACKEND_VERSION = 1 };
+enum { BACKEND_VERSION = 2 };
 enum precision { PRECISION_FP32, PRECISION_BF16 };
 typedef enum status backend_open_function(int version, enum precision precision,
                                           const struct ops **ops);

@@ -6,7 +6,7 @@
 #include "weight_gradient.cuh"
 #include "weight_gradient_tensor.cuh"
 
-constexpr int WEIGHT_ALIGN = 32, PREPARE_THREADS = 256;
+constexpr int WEIGHT_ALIGN = 32;
 constexpr int PRODUCT_BLOCKS = 1056; /* that keep the device busy */
 constexpr int MULTIPROCESSORS = 132;
 
@@ -35,28 +35,20 @@ template <class T> size_t cuda_pointwise_scratch(const struct convolution *) {
 }
 
 template <class T>
-__global__ void __launch_bounds__(PREPARE_THREADS)
-    prepare_kernel(const float *weight, int outputs, int inputs, struct prepared layout,
-                   T *prepared) {
-    size_t at = (size_t)blockIdx.x * PREPARE_THREADS + threadIdx.x;
-    if (at >= layout.size)
-        return;
-    bool back = at >= layout.back;
-    size_t index = back ? at - layout.back : at;
-    int ld = back ? layout.ld_back : layout.ld;
-    int row = (int)(index / ld), column = (int)(index % ld);
-    int out = back ? column : row, in = back ? row : column;
-    bool inside = out < outputs && in < inputs;
-    prepared[at] = from_float<T>(inside ? weight[(size_t)out * inputs + in] : 0.0f);
-}
-
-template <class T> enum status cuda_pointwise_prepare(const struct convolution *convolution) {
-    struct prepared layout = prepared_of(convolution);
-    LAUNCH(prepare_kernel<T>, pieces(layout.size, PREPARE_THREADS), PREPARE_THREADS, 0,
-           cuda_stream(), convolution->weight, convolution->output.channels,
-           convolution->input.tensor->channels, layout,
-           reinterpret_cast<T *>(convolution->prepared));
-    return cuda_launched("prepare_kernel");
+int cuda_pointwise_layouts(const struct convolution *convolution, struct weight_layout *layouts) {
+    int outputs = convolution->output.channels, inputs = convolution->input.tensor->channels;
+    struct prepared prepared = prepared_of(convolution);
+    struct weight_layout layout = {};
+    layout.from = convolution->weight, layout.to = convolution->prepared;
+    layout.inner = 1, layout.narrow = sizeof(T) == sizeof(bf16);
+    layout.rows = outputs, layout.columns = inputs, layout.ld = prepared.ld;
+    layout.outer_step = inputs, layout.column_step = 1;
+    layouts[0] = layout;
+    layout.to = reinterpret_cast<T *>(convolution->prepared) + prepared.back;
+    layout.rows = inputs, layout.columns = outputs, layout.ld = prepared.ld_back;
+    layout.outer_step = 1, layout.column_step = inputs;
+    layouts[1] = layout;
+    return 2;
 }
 
 /* Parts of a segment: the norm's, or, where nobody counts them, as many as keep the device busy. */
@@ -227,13 +219,8 @@ static enum status bias_gradient(const struct convolution *convolution, const st
 }
 
 template <class T>
-enum status cuda_pointwise_backward(const struct convolution *convolution,
-                                    const struct slice *slice) {
-    enum status status = weight_gradient<T>(convolution, slice);
-    if (status == STATUS_OK && convolution->bias != NULL)
-        status = bias_gradient<T>(convolution, slice);
-    if (status != STATUS_OK || convolution->input.gradient == NULL)
-        return status;
+static enum status input_gradient(const struct convolution *convolution,
+                                  const struct slice *slice) {
     struct prepared layout = prepared_of(convolution);
     return product(slice, device_gradient_of(convolution),
                    reinterpret_cast<const T *>(convolution->prepared) + layout.back, layout.ld_back,
@@ -241,10 +228,21 @@ enum status cuda_pointwise_backward(const struct convolution *convolution,
                    convolution->output.channels);
 }
 
+template <class T>
+enum status cuda_pointwise_backward(const struct convolution *convolution,
+                                    const struct slice *slice) {
+    TRY(weight_gradient<T>(convolution, slice));
+    if (convolution->bias != NULL)
+        TRY(bias_gradient<T>(convolution, slice));
+    if (convolution->input.gradient == NULL)
+        return STATUS_OK;
+    return input_gradient<T>(convolution, slice);
+}
+
 #define INSTANTIATE(T)                                                                             \
     template size_t cuda_pointwise_prepared_size<T>(const struct convolution *);                   \
     template size_t cuda_pointwise_scratch<T>(const struct convolution *);                         \
-    template enum status cuda_pointwise_prepare<T>(const struct convolution *);                    \
+    template int cuda_pointwise_layouts<T>(const struct convolution *, struct weight_layout *);    \
     template enum status cuda_pointwise_forward<T>(const struct convolution *,                     \
                                                    const struct slice *);                          \
     template enum status cuda_pointwise_backward<T>(const struct convolution *,                    \

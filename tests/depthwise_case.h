@@ -150,7 +150,7 @@ static inline void case_create(struct depthwise_case *test, const struct depthwi
                              .kernel = options->kernel,
                              .kernels = test->options.kernels,
                              .stride = options->stride,
-                             .depthwise = 1,
+                             .kind = CONVOLUTION_DEPTHWISE,
                              .weight = weights,
                              .bias = options->norm ? NULL : weights + test->weights,
                              .bias_offset = test->weights};

@@ -33,20 +33,25 @@ static void finish(const struct ops *ops) {
         must(ops->memory->finish());
 }
 
+static void prepare(const struct op_trial *trial) {
+    const struct convolution *convolution = &trial->convolution;
+    must(trial->ops->prepare(&convolution, 1));
+}
+
 void op_trial_forward(struct op_trial *trial) {
     const struct ops *ops = trial->ops;
     const struct slice *slice = &trial->slice;
     switch (trial->test->kind) {
     case OP_DENSE:
-        must(ops->dense_prepare(&trial->convolution));
+        prepare(trial);
         must(ops->dense_forward(&trial->convolution, slice));
         break;
     case OP_POINTWISE:
-        must(ops->pointwise_prepare(&trial->convolution));
+        prepare(trial);
         must(ops->pointwise_forward(&trial->convolution, slice));
         break;
     case OP_DEPTHWISE:
-        must(ops->depthwise_prepare(&trial->convolution));
+        prepare(trial);
         must(ops->depthwise_forward(&trial->convolution, slice));
         break;
     case OP_BATCH_NORM:

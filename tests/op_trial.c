@@ -7,11 +7,13 @@ static void make_convolution(struct op_trial *trial) {
     int depthwise = test->kind == OP_DEPTHWISE, inputs = depthwise ? 1 : test->channels;
     int kernel = test->kernel ? test->kernel : 1, stride = test->stride ? test->stride : 1;
     *convolution = (struct convolution){
+        .kind = depthwise                    ? CONVOLUTION_DEPTHWISE
+                : test->kind == OP_POINTWISE ? CONVOLUTION_POINTWISE
+                                             : CONVOLUTION_DENSE,
         .input = op_make_view(trial, test->height, test->width, test->channels, trial->inputs),
         .kernel = kernel,
         .kernels = trial->kernels,
         .stride = stride,
-        .depthwise = depthwise,
         .bias_offset = 3,
         .weight_offset = 3 + test->filters};
     op_make_output(trial, (test->height - 1) / stride + 1, (test->width - 1) / stride + 1,

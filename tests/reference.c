@@ -254,8 +254,8 @@ static size_t nothing(const struct convolution *convolution) {
     return 0;
 }
 
-static enum status prepare(const struct convolution *convolution) {
-    (void)convolution;
+static enum status prepare(const struct convolution *const *convolutions, int count) {
+    (void)convolutions, (void)count;
     return STATUS_OK;
 }
 
@@ -267,13 +267,11 @@ const struct ops *ops_reference(void) {
         .blocks = 1,
         .convolution_prepared_size = nothing,
         .convolution_scratch = nothing,
-        .dense_prepare = prepare,
+        .prepare = prepare,
         .dense_forward = reference_convolution_forward,
         .dense_backward = reference_convolution_backward,
-        .pointwise_prepare = prepare,
         .pointwise_forward = reference_convolution_forward,
         .pointwise_backward = reference_convolution_backward,
-        .depthwise_prepare = prepare,
         .depthwise_forward = reference_convolution_forward,
         .depthwise_backward = reference_convolution_backward,
         .batch_norm_forward = reference_batch_norm_forward,

@@ -38,7 +38,7 @@ struct filter {
 static struct filter filter_of(const struct convolution *convolution, const struct segment *segment,
                                int o) {
     size_t taps = (size_t)convolution->kernel * convolution->kernel;
-    if (convolution->depthwise)
+    if (convolution->kind == CONVOLUTION_DEPTHWISE)
         return (struct filter){.first = o, .end = o + 1, .weights = (size_t)o * taps};
     return (struct filter){.first = 0,
                            .end = tensor_kept(convolution->input.tensor, segment),
@@ -126,7 +126,8 @@ static void backward_segment(const struct convolution *convolution, const struct
 enum status reference_convolution_backward(const struct convolution *convolution,
                                            const struct slice *slice) {
     int outputs = convolution->output.channels;
-    int inputs = convolution->depthwise ? 1 : convolution->input.tensor->channels;
+    int inputs =
+        convolution->kind == CONVOLUTION_DEPTHWISE ? 1 : convolution->input.tensor->channels;
     size_t weights = (size_t)outputs * inputs * convolution->kernel * convolution->kernel;
     double *dw = zeros(weights), *db = zeros(outputs);
     for (int s = 0; s < slice->count; s++) {

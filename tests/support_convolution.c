@@ -338,6 +338,7 @@ void trial_create(struct trial *trial, const struct trial_shape *shape, unsigned
     *trial = (struct trial){.shape = shape, .spare = spare};
     random_state = seed;
     struct convolution *convolution = &trial->convolution;
+    convolution->kind = shape->kernel == 1 ? CONVOLUTION_POINTWISE : CONVOLUTION_DENSE;
     convolution->stride = shape->stride ? shape->stride : 1;
     convolution->kernel = shape->kernel;
     convolution->kernels = shape->kernels;

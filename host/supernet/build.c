@@ -36,6 +36,12 @@ static struct batch_norm *add_norm(struct build *build, int layer, enum paramete
     return norm;
 }
 
+static enum convolution_kind convolution_kind_of(enum step_kind kind) {
+    return kind == STEP_DENSE       ? CONVOLUTION_DENSE
+           : kind == STEP_POINTWISE ? CONVOLUTION_POINTWISE
+                                    : CONVOLUTION_DEPTHWISE;
+}
+
 /* One convolution whose raw output is `output`; its batch-norm, if the layer has one. */
 static struct step *add_convolution(struct build *build, enum step_kind kind, const char *name,
                                     int layer, enum parameter_part part, struct view input,
@@ -45,12 +51,12 @@ static struct step *add_convolution(struct build *build, enum step_kind kind, co
     const struct parameter *weight = parameters_find(&pass->parameters, layer, part, ROLE_WEIGHT);
     step->part = part;
     step->convolution =
-        (struct convolution){.input = input,
+        (struct convolution){.kind = convolution_kind_of(kind),
+                             .input = input,
                              .output = output,
                              .kernel = weight->rank == 4 ? weight->shape[3] : 1,
                              .kernels = pass->widths[layer].kernel,
                              .stride = stride,
-                             .depthwise = kind == STEP_DEPTHWISE,
                              .weight_offset = weight->offset,
                              .bias_offset = offset_of(pass, layer, part, ROLE_BIAS)};
     if (has_norm)
@@ -63,6 +69,7 @@ static void finish_convolution(struct build *build, struct step *step) {
     const struct ops *ops = build->pass->ops;
     struct convolution *convolution = &step->convolution;
     convolution->prepared = take_reals(build, ops->convolution_prepared_size(convolution));
+    build->pass->convolutions[build->pass->convolution_count++] = convolution;
     size_t scratch = ops->convolution_scratch(convolution);
     if (scratch > build->scratch)
         build->scratch = scratch;

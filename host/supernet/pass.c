@@ -62,6 +62,8 @@ static enum status create(struct pass *pass) {
     TRY(statistics_of(&pass->statistics, pass->network));
     int layers = pass->network->layer_count;
     TRY(allocate(&pass->steps, (size_t)layers * STEPS_PER_LAYER, sizeof *pass->steps, "a pass"));
+    TRY(allocate(&pass->convolutions, (size_t)layers * STEPS_PER_LAYER, sizeof *pass->convolutions,
+                 "a pass"));
     TRY(allocate(&pass->norms, (size_t)layers * NORMS_PER_LAYER, sizeof *pass->norms, "a pass"));
     TRY(allocate(&pass->tensors, (size_t)layers * TENSORS_PER_LAYER, sizeof *pass->tensors,
                  "a pass"));
@@ -123,6 +125,7 @@ void pass_release(struct pass *pass) {
     parameters_release(&pass->parameters);
     parameters_release(&pass->statistics);
     free(pass->steps);
+    free(pass->convolutions);
     free(pass->norms);
     free(pass->tensors);
     free(pass->scratch);

@@ -81,6 +81,8 @@ struct pass {
     void *device;        /* what operations work on, where their memory is separate; else NULL */
     int step_count;
     struct step *steps;
+    int convolution_count;
+    const struct convolution **convolutions; /* of the steps */
     int tensor_count;
     struct tensor *tensors; /* that views point to */
     int norm_count;
@@ -140,8 +142,7 @@ static inline int *pass_width(const struct pass *pass, const int *widths, int gr
     return pass->width_memory + (widths - pass->device_widths) + group;
 }
 
-/* One operation of the list, for a slice; prepare: whatever does not take weights needs none. */
-enum status step_prepare(const struct ops *ops, const struct step *step);
+/* One operation of the list, for a slice. */
 enum status step_forward(const struct ops *ops, const struct step *step, const struct slice *slice);
 enum status step_backward(const struct ops *ops, const struct step *step,
                           const struct slice *slice);

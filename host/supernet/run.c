@@ -199,16 +199,18 @@ static enum status run_together(const struct run *run) {
 
 /* ------------------------------------------------------------------ a whole run */
 
-static void prepare_step(void *context, int piece, int worker) {
+static void prepare_one(void *context, int index, int worker) {
     (void)worker;
     struct pass *pass = context;
-    if (step_prepare(pass->ops, &pass->steps[piece]) != STATUS_OK)
+    if (pass->ops->prepare(&pass->convolutions[index], 1) != STATUS_OK)
         pass->prepared = false;
 }
 
 static enum status prepare(struct pass *pass) {
+    if (pass->ops->memory->separate)
+        return pass->ops->prepare(pass->convolutions, pass->convolution_count);
     pass->prepared = true;
-    pool_run(pass->pool, pass->step_count, prepare_step, pass);
+    pool_run(pass->pool, pass->convolution_count, prepare_one, pass);
     return pass->prepared ? STATUS_OK : fail(STATUS_FAILED, "the weights could not be laid out");
 }
 

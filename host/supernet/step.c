@@ -1,22 +1,6 @@
 /* What a step of the list calls in the table of operations. */
 #include "supernet/pass_internal.h"
 
-enum status step_prepare(const struct ops *ops, const struct step *step) {
-    switch (step->kind) {
-    case STEP_DENSE:
-        return ops->dense_prepare(&step->convolution);
-    case STEP_POINTWISE:
-        return ops->pointwise_prepare(&step->convolution);
-    case STEP_DEPTHWISE:
-        return ops->depthwise_prepare(&step->convolution);
-    case STEP_SQUEEZE_EXCITE:
-    case STEP_COMBINE:
-    case STEP_POOL:
-        return STATUS_OK;
-    }
-    __builtin_unreachable();
-}
-
 enum status step_forward(const struct ops *ops, const struct step *step,
                          const struct slice *slice) {
     switch (step->kind) {

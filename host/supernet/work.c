@@ -19,7 +19,9 @@ double weight_bytes(const struct pass *pass, double weights, bool backward) {
 
 double convolution_macs(const struct pass *pass, const struct convolution *convolution, int group) {
     double kernel = convolution->kernel == 1 ? 1 : *pass_width(pass, convolution->kernels, group);
-    double in = convolution->depthwise ? 1 : kept_channels(pass, convolution->input.tensor, group);
+    double in = convolution->kind == CONVOLUTION_DEPTHWISE
+                    ? 1
+                    : kept_channels(pass, convolution->input.tensor, group);
     return image_elements(pass, &convolution->output, group) * in * kernel * kernel;
 }
 
