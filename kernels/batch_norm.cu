@@ -74,11 +74,12 @@ static __device__ __forceinline__ float warp_sum(float value) {
     return value;
 }
 
-static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, size_t row, int c,
-                                                 float mean, float variance) {
-    float scale = norm.weight[c] * rsqrtf(variance + norm.epsilon);
-    norm.scale[row + c] = scale;
-    norm.shift[row + c] = norm.bias[c] - mean * scale;
+static __device__ __forceinline__ void set_scale(const struct batch_norm &norm, size_t at,
+                                                 float mean, float variance, float weight,
+                                                 float bias) {
+    float scale = weight * rsqrtf(variance + norm.epsilon);
+    norm.scale[at] = scale;
+    norm.shift[at] = bias - mean * scale;
 }
 
 /* SUMS values of every thread, summed over the block's threads of the same channel. */
@@ -104,37 +105,52 @@ template <int SUMS, int WARPS> struct channel_sums {
     }
 };
 
-enum { FORWARD_WARPS = 8 };
+enum { MOST_WARPS = 16, READ_AT_ONCE = 8 };
 
 /* Parts of n values each with their mean and squares about it: the mean of all first, then the
- * squares about that, so that nothing cancels; the second look finds the parts in the cache. A
- * channel that nobody keeps gets a row of zeros. */
-template <bool SHARED>
-static __global__ void __launch_bounds__(FORWARD_WARPS *WARP)
-    forward_kernel(const struct merging merge) {
-    __shared__ struct channel_sums<2, FORWARD_WARPS> means;
-    __shared__ struct channel_sums<1, FORWARD_WARPS> deviations;
+ * squares about that, so that nothing cancels. As many parts as the block reads at once are kept
+ * for that. A channel that nobody keeps gets a row of zeros. */
+template <bool SHARED, int WARPS>
+static __global__ void __launch_bounds__(WARPS *WARP) forward_kernel(const struct merging merge) {
+    __shared__ struct channel_sums<2, WARPS> means;
+    __shared__ struct channel_sums<1, WARPS> deviations;
     const struct batch_norm &norm = merge.norm;
     int c = (int)(blockIdx.x * CHANNELS + threadIdx.x % CHANNELS);
-    int first = (int)threadIdx.x / CHANNELS, step = FORWARD_WARPS * PARTS_OF_A_WARP;
+    int first = (int)threadIdx.x / CHANNELS, step = WARPS * PARTS_OF_A_WARP;
+    int rest = first + READ_AT_ONCE * step;
     struct domain_parts domain;
     if (!domain_at<SHARED>(domain, merge, (int)blockIdx.y, c))
         return;
     float sums[2] = {0, 0}, squares[1] = {0};
-#pragma unroll 8
-    for (int i = first; i < domain.parts; i += step) {
-        struct part part = part_of<SHARED>(merge, domain, i, c);
+    auto add = [&](const struct part &part) {
         sums[0] += part.pixels;
         sums[1] += part.pixels * part.first;
-    }
+    };
+    struct part parts[READ_AT_ONCE] = {};
+#pragma unroll
+    for (int j = 0; j < READ_AT_ONCE; j++)
+        if (first + j * step < domain.parts)
+            parts[j] = part_of<SHARED>(merge, domain, first + j * step, c);
+    float weight = first == 0 && c < norm.channels ? norm.weight[c] : 0;
+    float bias = first == 0 && c < norm.channels ? norm.bias[c] : 0;
+#pragma unroll
+    for (int j = 0; j < READ_AT_ONCE; j++)
+        add(parts[j]);
+#pragma unroll 1
+    for (int i = rest; i < domain.parts; i += step)
+        add(part_of<SHARED>(merge, domain, i, c));
     means.add(sums);
     float pixels = sums[0], mean = pixels > 0 ? __fdividef(sums[1], pixels) : 0;
-#pragma unroll 8
-    for (int i = first; i < domain.parts; i += step) {
-        struct part part = part_of<SHARED>(merge, domain, i, c);
+    auto add_squares = [&](const struct part &part) {
         float away = part.first - mean;
         squares[0] += part.second + part.pixels * away * away;
-    }
+    };
+#pragma unroll
+    for (int j = 0; j < READ_AT_ONCE; j++)
+        add_squares(parts[j]);
+#pragma unroll 1
+    for (int i = rest; i < domain.parts; i += step)
+        add_squares(part_of<SHARED>(merge, domain, i, c));
     deviations.add(squares);
     if (first > 0 || c >= norm.channels)
         return;
@@ -143,7 +159,7 @@ static __global__ void __launch_bounds__(FORWARD_WARPS *WARP)
     norm.mean[at] = mean;
     norm.variance[at] = variance;
     if (pixels > 0)
-        set_scale(norm, domain.row, c, mean, variance);
+        set_scale(norm, at, mean, variance, weight, bias);
     else
         norm.scale[at] = norm.shift[at] = 0;
 }
@@ -151,7 +167,7 @@ static __global__ void __launch_bounds__(FORWARD_WARPS *WARP)
 static __global__ void given_kernel(const struct batch_norm norm) {
     int c = (int)(blockIdx.x * blockDim.x + threadIdx.x);
     if (c < norm.channels)
-        set_scale(norm, 0, c, norm.mean[c], norm.variance[c]);
+        set_scale(norm, c, norm.mean[c], norm.variance[c], norm.weight[c], norm.bias[c]);
 }
 
 struct gradient_sums {
@@ -249,6 +265,17 @@ static struct merging merging_of(const struct batch_norm *norm, const struct ten
     return merge;
 }
 
+/* Few parts, as many groups have, need few warps. */
+template <bool SHARED>
+static void launch_forward(const struct merging &merge, dim3 grid, int parts) {
+    constexpr int FEW = MOST_WARPS / 8;
+    if (parts <= FEW * PARTS_OF_A_WARP * READ_AT_ONCE)
+        LAUNCH((forward_kernel<SHARED, FEW>), grid, FEW * WARP, 0, cuda_stream(), merge);
+    else
+        LAUNCH((forward_kernel<SHARED, MOST_WARPS>), grid, MOST_WARPS * WARP, 0, cuda_stream(),
+               merge);
+}
+
 /* A block for each segment: where a run of one group's segments starts, it has the domain. */
 enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                     const struct slice *slice) {
@@ -259,11 +286,11 @@ enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct 
     }
     int channels = pieces(norm->channels, CHANNELS);
     struct merging merge = merging_of(norm, z, slice);
+    dim3 grid(channels, norm->mode == NORM_SHARED ? 1 : slice->count);
     if (norm->mode == NORM_SHARED)
-        LAUNCH(forward_kernel<true>, channels, FORWARD_WARPS * WARP, 0, cuda_stream(), merge);
+        launch_forward<true>(merge, grid, slice->count * norm->parts);
     else
-        LAUNCH(forward_kernel<false>, dim3(channels, slice->count), FORWARD_WARPS * WARP, 0,
-               cuda_stream(), merge);
+        launch_forward<false>(merge, grid, norm->parts);
     return cuda_launched("batch_norm_forward");
 }
 
