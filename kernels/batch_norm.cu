@@ -174,17 +174,24 @@ struct gradient_sums {
     float pixels, dy, dy_z; /* dy_z: of dy (z - mean) */
 };
 
+/* What set_gradient() reads: fetched early, beside the sums. */
+struct norm_statistics {
+    float weight, mean, variance;
+};
+
 /* With zhat = (z - mean) / deviation, means over the domain, and scale = weight / deviation:
  *     dz = scale (dy - mean(dy) - zhat mean(dy zhat)) = grad_y dy + grad_z z + grad_one
  * Returns sum dy zhat: the weight's gradient. */
 static __device__ __forceinline__ float set_gradient(const struct batch_norm &norm, size_t at,
-                                                     int c, const struct gradient_sums &sums) {
-    float inverse = rsqrtf(norm.variance[at] + norm.epsilon), share = __fdividef(1.0f, sums.pixels);
-    float scale = norm.weight[c] * inverse, dy_zhat = sums.dy_z * inverse;
+                                                     const struct norm_statistics &statistics,
+                                                     const struct gradient_sums &sums) {
+    float inverse = rsqrtf(statistics.variance + norm.epsilon);
+    float share = __fdividef(1.0f, sums.pixels);
+    float scale = statistics.weight * inverse, dy_zhat = sums.dy_z * inverse;
     float grad_z = -scale * inverse * dy_zhat * share;
     norm.grad_y[at] = scale;
     norm.grad_z[at] = grad_z;
-    norm.grad_one[at] = -scale * sums.dy * share - grad_z * norm.mean[at];
+    norm.grad_one[at] = -scale * sums.dy * share - grad_z * statistics.mean;
     return dy_zhat;
 }
 
@@ -198,11 +205,20 @@ gradient_sums_of(const struct merging &merge, const struct domain_parts &domain,
                  int team) {
     struct gradient_sums sums = {0, 0, 0};
     int lane = (int)threadIdx.x % WARP;
-#pragma unroll 4
-    for (int i = own * PARTS_OF_A_WARP + lane / CHANNELS; i < domain.parts;
-         i += team * PARTS_OF_A_WARP) {
-        struct part part = part_of<SHARED>(merge, domain, i, c);
-        sums.pixels += part.pixels, sums.dy += part.first, sums.dy_z += part.second;
+    int step = team * PARTS_OF_A_WARP;
+#pragma unroll 1
+    for (int first = own * PARTS_OF_A_WARP + lane / CHANNELS; first < domain.parts;
+         first += READ_AT_ONCE * step) {
+        struct part parts[READ_AT_ONCE] = {};
+#pragma unroll
+        for (int j = 0; j < READ_AT_ONCE; j++)
+            if (first + j * step < domain.parts)
+                parts[j] = part_of<SHARED>(merge, domain, first + j * step, c);
+#pragma unroll
+        for (int j = 0; j < READ_AT_ONCE; j++) {
+            sums.pixels += parts[j].pixels;
+            sums.dy += parts[j].first, sums.dy_z += parts[j].second;
+        }
     }
     sums.pixels = warp_sum(sums.pixels);
     sums.dy = warp_sum(sums.dy), sums.dy_z = warp_sum(sums.dy_z);
@@ -222,9 +238,13 @@ static __global__ void __launch_bounds__(BACKWARD_WARPS *WARP)
     bool adds = own == 0 && lane < CHANNELS && c < norm.channels;
     float weight = 0, bias = 0;
     for (int first = 0; first < merge.count; first += BACKWARD_WARPS / team) {
-        struct domain_parts domain;
+        struct domain_parts domain = {};
         bool starts = domain_at<SHARED>(domain, merge, first + warp / team, c);
         struct gradient_sums sums = {0, 0, 0};
+        struct norm_statistics statistics = {0, 0, 0};
+        size_t row = domain.row + c;
+        if (starts && adds)
+            statistics = {norm.weight[c], norm.mean[row], norm.variance[row]};
         if (starts)
             sums = gradient_sums_of<SHARED>(merge, domain, c, own, team);
         if (lane < CHANNELS)
@@ -235,9 +255,8 @@ static __global__ void __launch_bounds__(BACKWARD_WARPS *WARP)
                 const struct gradient_sums &more = of_warp[warp + other][lane];
                 sums.pixels += more.pixels, sums.dy += more.dy, sums.dy_z += more.dy_z;
             }
-            size_t row = domain.row + c;
             if (sums.pixels > 0) {
-                weight += set_gradient(norm, row, c, sums);
+                weight += set_gradient(norm, row, statistics, sums);
                 bias += sums.dy;
             } else {
                 norm.grad_y[row] = norm.grad_z[row] = norm.grad_one[row] = 0;
