@@ -1,12 +1,13 @@
 /* One training step of ordered dropout: forward, backward, SGD update, on synthetic pictures.
  *
  *   bench_step NETWORK.yaml THREADS GROUPS per_group|shared full|uniform STEPS
- *              [batch=N] [device=cuda] [precision=fp32] [backend=FILE] [profile]
+ *              [batch=N] [device=cuda] [precision=fp32] [backend=FILE] [profile] [cold]
  *
  * Prints one JSON row; with `profile` also a table per operation: its time, multiplications and
  * bytes. One thread of the
  * CPU: process CPU time, else wall time, as the peers in peers/ do. Sub-networks are drawn anew
- * before each step, outside the timing; pictures lie where the operations are. */
+ * before each step, outside the timing (cold: and nothing warms up); pictures lie where the
+ * operations are. */
 #include "config/config.h"
 #include "supernet/backend.h"
 #include "support/memory.h"
@@ -22,7 +23,7 @@ struct bench {
     struct network network;
     struct training_step step;
     int threads;
-    bool profile;
+    bool profile, cold;
 };
 
 static void print_profile(const struct bench *bench, int steps) {
@@ -38,7 +39,7 @@ static void print_profile(const struct bench *bench, int steps) {
 
 static const char usage[] = "bench_step NETWORK.yaml THREADS GROUPS per_group|shared full|uniform "
                             "STEPS [batch=N] [device=cuda] [precision=fp32] [backend=FILE] "
-                            "[profile]";
+                            "[profile] [cold]";
 
 static enum status read_words(struct bench *bench, int argc, char **argv) {
     enum device device = DEVICE_CPU;
@@ -57,6 +58,8 @@ static enum status read_words(struct bench *bench, int argc, char **argv) {
             device = DEVICE_CUDA, file = argv[i] + 8;
         else if (strcmp(argv[i], "profile") == 0)
             bench->profile = true;
+        else if (strcmp(argv[i], "cold") == 0)
+            bench->cold = true;
         else
             return fail(STATUS_USAGE, "%s", usage);
     }
@@ -82,8 +85,9 @@ static enum status measure(struct bench *bench, double *times, int steps) {
     struct training_step *step = &bench->step;
     bool one = bench->threads == 1 && !step->ops->memory->separate;
     clockid_t clock = one ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC;
-    for (int s = -WARM_UP; s < steps; s++) {
-        TRY(training_step_draw(step, s + WARM_UP));
+    int warm_up = bench->cold ? 0 : WARM_UP;
+    for (int s = -warm_up; s < steps; s++) {
+        TRY(training_step_draw(step, s + warm_up));
         if (s == 0 && bench->profile)
             TRY(pass_profile(step->pass, true));
         TRY(step->ops->memory->finish());

@@ -6,7 +6,7 @@
 #
 # Needs a CUDA toolkit, gcc, CMake and, for the peer, a python3 with PyTorch. FOLDER is what
 # tests/gpu_deps.sh gathered, for a machine without our libraries. PARTs: configure build test bench
-# search ceilings operations parity memcheck racecheck peer; without any: all, in this order. A part that fails or
+# search ceilings operations traffic parity memcheck racecheck peer; without any: all, in this order. A part that fails or
 # outruns its time does not stop the rest. Writes rows.jsonl, log.txt and summary.txt into
 # ${OUT:-gpu-results}; exits 1 when a part failed.
 # shellcheck disable=SC2016,SC2317  # sed's text; the parts are called by name
@@ -25,7 +25,7 @@ while [ $# -gt 0 ]; do
         *) wanted="$wanted $1"; shift ;;
     esac
 done
-wanted="${wanted:- configure build test bench search ceilings operations parity memcheck racecheck peer} "
+wanted="${wanted:- configure build test bench search ceilings operations traffic parity memcheck racecheck peer} "
 build=build/$preset
 device=$([ "$preset" = cpu ] && echo cpu || echo cuda)
 out=${OUT:-gpu-results}
@@ -120,6 +120,9 @@ part_parity() {
     "$build/benchmarks/bench_parity" "backend=$build/libtaper_cuda.so" "threads=$(nproc)"
 }
 
+# Needs the right to read a card's counters.
+part_traffic() { python3 benchmarks/device_traffic.py "$build"; }
+
 part_ceilings() { python3 benchmarks/peers/ceilings.py; }
 
 # The compiled peer comes last because compiling takes minutes; the time limit may cut it off.
@@ -185,6 +188,7 @@ run_part bench 60
 run_part search 40
 run_part ceilings 30
 run_part operations 90
+run_part traffic 60
 run_part parity 60
 run_part memcheck 60
 run_part racecheck 60
