@@ -228,8 +228,10 @@ static __device__ __forceinline__ int channels_of_backward(const struct combinin
 }
 
 /* THROUGH: main has an activation. */
+template <bool POOL, bool THROUGH> constexpr int BLOCKS_AT_ONCE = POOL || THROUGH ? 2 : 3;
+
 template <class T, bool POOL, bool THROUGH>
-static __global__ void __launch_bounds__(PIXEL_THREADS, POOL ? 2 : 3)
+static __global__ void __launch_bounds__(PIXEL_THREADS, BLOCKS_AT_ONCE<POOL, THROUGH>)
     backward_kernel(const struct combining combine) {
     __shared__ struct sums_room<2> room;
     __shared__ struct norm_room norm_room;
@@ -237,7 +239,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, POOL ? 2 : 3)
     struct cut cut = cut_of(combine, segment);
     const struct partial_sums &into = combine.main_gradient.sums;
     int pixels = segment.images * combine.output.height * combine.output.width;
-    struct stretch part = stretch_of(pixels, channels_of_backward(combine, cut));
+    struct stretch part =
+        stretch_of(pixels, channels_of_backward(combine, cut), BLOCKS_AT_ONCE<POOL, THROUGH>);
     leave_count(into, segment, cut.filters > 0 ? part.end - part.begin : 0);
     struct pixel_share share = pixel_share_of(channels_of_backward(combine, cut));
     if (part.begin == part.end || share.vectors == 0)
@@ -253,9 +256,8 @@ static __global__ void __launch_bounds__(PIXEL_THREADS, POOL ? 2 : 3)
     fill_norm_room(norm_room, share, combine.main.norm, segment, cut.filters);
     struct lane_sums<2> sums;
     sums.clear();
-    /* Where a pixel alone takes many registers, one at a time; and one body for all, not unrolled.
-     */
-    constexpr int TURNS = POOL || THROUGH ? 1 : FLIGHT<T>;
+    /* As many as registers allow; and one body for all, not unrolled. */
+    constexpr int TURNS = POOL ? 1 : THROUGH ? 2 * FLIGHT<T> : FLIGHT<T>;
     int last = share.row < share.rows ? part.end : part.begin;
     for (int first = part.begin + share.row; first < last; first += TURNS * share.rows) {
         struct packed<T> packed_dy[TURNS] = {}, packed_z[TURNS] = {};

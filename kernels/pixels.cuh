@@ -50,17 +50,18 @@ static __device__ __forceinline__ struct pixel_share pixel_share_of(int channels
 
 /* The pixels of this block's part, for a pass that leaves sums. Of the parts, which are as many as
  * four blocks on each multiprocessor of an H100, it uses so many that all blocks run at once:
- * three, for the registers that sums take, and for all chunks together. Small tensors use fewer,
+ * at_once, for the registers that sums take, and for all chunks together. Small tensors use fewer,
  * that there be some work in each. */
 struct stretch {
     int begin, end;
 };
 
-static __device__ __forceinline__ struct stretch stretch_of(int pixels, int channels) {
+static __device__ __forceinline__ struct stretch stretch_of(int pixels, int channels,
+                                                            int at_once = 3) {
     constexpr int WORK = 4; /* vectors of a thread at least */
     int vectors = (channels + LANES - 1) / LANES, chunks = (vectors + CHUNK - 1) / CHUNK;
     int most = (int)(((long long)pixels * vectors) / (PIXEL_THREADS * WORK));
-    int parts = max(1, min(most, (int)gridDim.y * 3 / 4) / max(1, chunks));
+    int parts = max(1, min(most, (int)gridDim.y * at_once / 4) / max(1, chunks));
     int part = min((int)blockIdx.y, parts), next = min((int)blockIdx.y + 1, parts);
     return {piece_begin(pixels, part, parts), piece_begin(pixels, next, parts)};
 }
