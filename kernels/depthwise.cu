@@ -1,5 +1,5 @@
-/* Depthwise convolution, forward: depthwise.cuh says how the work is cut. */
-#include "depthwise.cuh"
+/* Depthwise convolution, forward: depthwise_units.cuh says how the work is cut. */
+#include "depthwise_units.cuh"
 
 namespace {
 
