@@ -1,5 +1,6 @@
-/* The left side of the product on tensor cores: how its raw rows are copied to shared memory, and
- * how fragments of them are made into what is multiplied.
+/* The left side of the product on tensor cores: its raw rows are copied to shared memory, and made
+ * into what is multiplied in their place, once for all warps of a block. A thread makes what it
+ * copied.
  */
 #ifndef TAPER_PRODUCT_LEFT_CUH
 #define TAPER_PRODUCT_LEFT_CUH
@@ -7,10 +8,8 @@
 #include "mma.cuh"
 #include "product.cuh"
 
-constexpr int TENSOR_THREADS = 128, TENSOR_WARPS = 4;
-constexpr int TENSOR_STEP = 32;                             /* of k */
-constexpr int TENSOR_CHUNKS = TENSOR_STEP / LANES;          /* of 16 bytes, in a row of a step */
-constexpr int TENSOR_PASS = TENSOR_THREADS / TENSOR_CHUNKS; /* rows that all threads copy at once */
+constexpr int TENSOR_STEP = 32;                    /* of k */
+constexpr int TENSOR_CHUNKS = TENSOR_STEP / LANES; /* of 16 bytes, in a row of a step */
 
 /* Where a chunk of a row lies: rows are 64 bytes, and the eight rows of a matrix must fall on
  * different banks. The permutation repeats every eight rows. */
@@ -18,8 +17,8 @@ static __device__ __forceinline__ int tensor_at(int row, int chunk) {
     return row * TENSOR_STEP + (chunk ^ (row >> 1 & 3)) * LANES;
 }
 
-/* A thread copies the same chunk of every TENSOR_PASSth row, so that all its addresses follow from
- * one by constants. */
+/* A thread copies the same chunk of every PASSth row, a multiple of eight, so that all its
+ * addresses follow from one by constants. */
 static __device__ __forceinline__ int tensor_row() {
     return threadIdx.x / TENSOR_CHUNKS;
 }
@@ -29,9 +28,17 @@ static __device__ __forceinline__ int tensor_lane() { /* in the step */
 static __device__ __forceinline__ int tensor_own() {
     return tensor_at(tensor_row(), threadIdx.x % TENSOR_CHUNKS);
 }
+/* Whether a product of 16 k reaches the thread's chunk; kept: from its first channel on. */
+static __device__ __forceinline__ bool tensor_reached(int kept) {
+    return kept > (tensor_lane() % 16 == 0 ? 0 : -LANES);
+}
+/* Rows of a pass that the thread has. */
+template <int ROWS, int PASS> static __device__ __forceinline__ bool tensor_in_pass(int pass) {
+    return pass + PASS <= ROWS || tensor_row() + pass < ROWS;
+}
 
 /* One raw stream of the left side. Rows past the end are left as they are: no other row depends on
- * them. k past the kept channels is masked in the fragments. */
+ * them. Of a chunk that holds kept channels and others, the others are masked when it is made. */
 struct tensor_stream {
     const bf16 *at; /* the thread's first row */
     int ld;
@@ -44,17 +51,18 @@ struct tensor_stream {
         at += (ptrdiff_t)rows * ld + k;
     }
     /* rows and kept: how many there are from the thread's first on. */
-    template <int ROWS> __device__ __forceinline__ void copy(bf16 *to, int rows, int kept) const {
-        if (kept <= 0)
+    template <int ROWS, int PASS>
+    __device__ __forceinline__ void copy(bf16 *to, int rows, int kept) const {
+        if (!tensor_reached(kept))
             return;
         to += tensor_own();
+        const bf16 *from = at;
 #pragma unroll
-        for (int pass = 0; pass < ROWS; pass += TENSOR_PASS) {
-            if (pass >= rows)
+        for (int pass = 0; pass < ROWS; pass += PASS, from += (ptrdiff_t)PASS * ld) {
+            if (pass >= rows || !tensor_in_pass<ROWS, PASS>(pass))
                 return;
-            const bf16 *from = at + (ptrdiff_t)pass * ld;
             if (vectors)
-                copy_async(to + pass * TENSOR_STEP, from);
+                copy_async_or_zero(to + pass * TENSOR_STEP, from, kept > 0);
             else
 #pragma unroll 1
                 for (int i = 0; i < LANES; i++)
@@ -65,15 +73,29 @@ struct tensor_stream {
 
 /* All coefficients of a row, of all k: there when the first step is. */
 static __device__ __forceinline__ void tensor_copy_row(float *to, const float *from, int kept) {
-    for (int k = threadIdx.x * 4; k < kept; k += TENSOR_THREADS * 4)
+    for (int k = threadIdx.x * 4; k < kept; k += blockDim.x * 4)
         copy_async(to + k, from + k);
 }
 
-/* The streams of either kind of rows, one after the other in a step. */
-template <int ROWS, class Left> struct tensor_left;
+/* Stores made elements; channels past the kept ones become zero. */
+static __device__ __forceinline__ void store_made(bf16 *to, float (&made)[LANES], int kept) {
+    if (kept < LANES)
+#pragma unroll
+        for (int i = 0; i < LANES; i++)
+            made[i] = i < kept ? made[i] : 0.0f;
+    store8(to, made);
+}
 
-template <int ROWS> struct tensor_left<ROWS, view_rows<bf16>> {
+/* Streams of either kind of rows, one after the other in a step, and how the first becomes what is
+ * multiplied. */
+template <int ROWS, int PASS, class Left> struct tensor_left;
+
+template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, view_rows<bf16>> {
+    static constexpr int PASSES = (ROWS + PASS - 1) / PASS;
+    static constexpr bool FETCHES = PASSES <= 2; /* registers allow it */
     struct tensor_stream z;
+    int gate_row[PASSES]; /* where the gates of the rows' images begin */
+    uint4 gate[PASSES];
 
     __device__ __forceinline__ tensor_left(const view_rows<bf16> &left, int first)
         : z(left.z, left.ld, left.vectors, first) {
@@ -82,7 +104,7 @@ template <int ROWS> struct tensor_left<ROWS, view_rows<bf16>> {
         z.next(rows, k);
     }
     __device__ __forceinline__ void copy(bf16 *to, int rows, int kept) const {
-        z.copy<ROWS>(to, rows, kept);
+        z.copy<ROWS, PASS>(to, rows, kept);
     }
     static __device__ __forceinline__ void copy_coefficients(const view_rows<bf16> &left, float *to,
                                                              int pitch) {
@@ -91,9 +113,70 @@ template <int ROWS> struct tensor_left<ROWS, view_rows<bf16>> {
         tensor_copy_row(to, left.scale, left.kept);
         tensor_copy_row(to + pitch, left.shift, left.kept);
     }
+    /* What is copied is what is multiplied. */
+    static __device__ __forceinline__ bool direct(const view_rows<bf16> &left) {
+        return left.scale == NULL && left.activation == ACTIVATION_NONE && left.gate == NULL &&
+               left.kept % LANES == 0 && left.vectors;
+    }
+    /* Before the first step of a tile is fetched. */
+    __device__ __forceinline__ void begin_tile(const view_rows<bf16> &left, int first, int end) {
+        if (left.gate == NULL)
+            return;
+#pragma unroll
+        for (int i = 0; i < PASSES; i++) {
+            int row = first + tensor_row() + i * PASS;
+            gate_row[i] = (row < end ? row : end - 1) / left.area * left.gate_ld + tensor_lane();
+        }
+    }
+    __device__ __forceinline__ const uint4 *gate_at(const view_rows<bf16> &left, int pass,
+                                                    int k) const {
+        return reinterpret_cast<const uint4 *>(left.gate + gate_row[pass] + k);
+    }
+    /* Some time before a step is made. */
+    __device__ __forceinline__ void fetch(const view_rows<bf16> &left, int k) {
+        if constexpr (FETCHES) {
+            if (left.gate == NULL || !tensor_reached(left.kept - k - tensor_lane()))
+                return;
+#pragma unroll
+            for (int i = 0; i < PASSES; i++)
+                gate[i] = *gate_at(left, i, k);
+        }
+    }
+    /* coefficients: rows `pitch` apart. rows: from the thread's first on. */
+    __device__ __forceinline__ void make(const view_rows<bf16> &left, bf16 *step, int k,
+                                         const float *coefficients, int pitch, int rows) const {
+        int kept = left.kept - k - tensor_lane();
+        if (!tensor_reached(kept))
+            return;
+        step += tensor_own(), coefficients += k + tensor_lane();
+#pragma unroll
+        for (int pass = 0; pass < ROWS; pass += PASS) {
+            if (pass >= rows || !tensor_in_pass<ROWS, PASS>(pass))
+                return;
+            float a[LANES];
+            load8(a, step + pass * TENSOR_STEP);
+            if (left.scale != NULL)
+                times_plus8(a, coefficients, coefficients + pitch);
+            if (left.activation == ACTIVATION_HARD_SWISH)
+#pragma unroll
+                for (int i = 0; i < LANES; i++)
+                    a[i] *= __saturatef(fmaf(a[i], 1.0f / 6.0f, 0.5f));
+            else
+                activate8(left.activation, a);
+            if (left.gate != NULL) {
+                uint4 raw = FETCHES ? gate[pass / PASS] : *gate_at(left, pass / PASS, k);
+                float by[LANES];
+                load8(by, reinterpret_cast<const bf16 *>(&raw));
+#pragma unroll
+                for (int i = 0; i < LANES; i++)
+                    a[i] *= by[i];
+            }
+            store_made(step + pass * TENSOR_STEP, a, kept);
+        }
+    }
 };
 
-template <int ROWS> struct tensor_left<ROWS, gradient_rows<bf16>> {
+template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, gradient_rows<bf16>> {
     struct tensor_stream dy, z;
     bool both;
 
@@ -105,9 +188,9 @@ template <int ROWS> struct tensor_left<ROWS, gradient_rows<bf16>> {
         dy.next(rows, k), z.next(rows, k);
     }
     __device__ __forceinline__ void copy(bf16 *to, int rows, int kept) const {
-        dy.copy<ROWS>(to, rows, kept);
+        dy.copy<ROWS, PASS>(to, rows, kept);
         if (both)
-            z.copy<ROWS>(to + ROWS * TENSOR_STEP, rows, kept);
+            z.copy<ROWS, PASS>(to + ROWS * TENSOR_STEP, rows, kept);
     }
     static __device__ __forceinline__ void copy_coefficients(const gradient_rows<bf16> &left,
                                                              float *to, int pitch) {
@@ -117,139 +200,33 @@ template <int ROWS> struct tensor_left<ROWS, gradient_rows<bf16>> {
         tensor_copy_row(to + pitch, left.grad_z, left.kept);
         tensor_copy_row(to + 2 * pitch, left.grad_one, left.kept);
     }
-};
-
-/* ------------------------------------------------------------------ fragments */
-
-/* Register r of a left fragment: row lane / 4 + r % 2 * 8, of k the pair lane % 4 * 2 + r / 2 * 8;
- * as floats, elements 2 r and 2 r + 1. */
-static __device__ __forceinline__ void unpack(float (&into)[LANES], const left_fragment &from) {
-#pragma unroll
-    for (int r = 0; r < 4; r++) {
-        into[2 * r] = first_of(from[r]);
-        into[2 * r + 1] = second_of(from[r]);
+    static __device__ __forceinline__ bool direct(const gradient_rows<bf16> &left) {
+        return left.grad_y == NULL && left.kept % LANES == 0 && left.vectors;
     }
-}
-static __device__ __forceinline__ void pack(left_fragment &into, const float (&from)[LANES]) {
-#pragma unroll
-    for (int r = 0; r < 4; r++)
-        into[r] = pair_of(from[2 * r], from[2 * r + 1]);
-}
-
-/* Coefficients of the fragment's four channels. */
-struct fragment_row {
-    float at[4];
-
-    __device__ __forceinline__ explicit fragment_row(const float *first) {
-        float2 low = *reinterpret_cast<const float2 *>(first);
-        float2 high = *reinterpret_cast<const float2 *>(first + 8);
-        at[0] = low.x, at[1] = low.y, at[2] = high.x, at[3] = high.y;
+    __device__ __forceinline__ void begin_tile(const gradient_rows<bf16> &, int, int) {
     }
-    __device__ __forceinline__ float of(int element) const {
-        return at[element / 4 * 2 + element % 2];
+    __device__ __forceinline__ void fetch(const gradient_rows<bf16> &, int) {
     }
-};
-
-/* What the fragments' rows ask for: where the gates of their images begin. */
-template <int EACH> struct fragment_rows {
-    int gate[EACH][2];
-
-    __device__ __forceinline__ fragment_rows(const view_rows<bf16> &left, int row, int end) {
-        if (left.gate == NULL)
+    __device__ __forceinline__ void make(const gradient_rows<bf16> &left, bf16 *step, int k,
+                                         const float *coefficients, int pitch, int rows) const {
+        int kept = left.kept - k - tensor_lane();
+        if (!tensor_reached(kept))
             return;
+        step += tensor_own(), coefficients += k + tensor_lane();
 #pragma unroll
-        for (int i = 0; i < 2 * EACH; i++) {
-            int of = row + i * 8 < end ? row + i * 8 : end - 1;
-            gate[i / 2][i % 2] = of / left.area * left.gate_ld;
+        for (int pass = 0; pass < ROWS; pass += PASS) {
+            if (pass >= rows || !tensor_in_pass<ROWS, PASS>(pass))
+                return;
+            float dz[LANES], at[LANES];
+            load8(dz, step + pass * TENSOR_STEP);
+            if (both) {
+                load8(at, step + (ROWS + pass) * TENSOR_STEP);
+                times_plus8(at, coefficients + pitch, coefficients + 2 * pitch);
+                times_plus_values8(dz, coefficients, at);
+            }
+            store_made(step + pass * TENSOR_STEP, dz, kept);
         }
-    }
-    __device__ __forceinline__ fragment_rows(const gradient_rows<bf16> &, int, int) {
     }
 };
-
-template <int EACH>
-static __device__ __forceinline__ void activate_fragments(enum activation activation,
-                                                          float (&a)[EACH][LANES]) {
-    if (activation == ACTIVATION_HARD_SWISH) {
-#pragma unroll
-        for (int i = 0; i < EACH * LANES; i++) {
-            float y = a[i / LANES][i % LANES];
-            a[i / LANES][i % LANES] = y * __saturatef(fmaf(y, 1.0f / 6.0f, 0.5f));
-        }
-        return;
-    }
-#pragma unroll
-    for (int e = 0; e < EACH; e++)
-        activate8(activation, a[e]);
-}
-
-/* Fragments of 16 k, below each other, from where they lie as in memory. coefficients: of the
- * lane's first k, rows `pitch` apart. */
-template <int EACH, int ROWS>
-static __device__ __forceinline__ void
-make_fragments(const view_rows<bf16> &left, const struct fragment_rows<EACH> &rows,
-               left_fragment (&fragment)[EACH], const bf16 *at, const float *coefficients,
-               int pitch, int k) {
-    left_fragment gate[EACH];
-    if (left.gate != NULL)
-#pragma unroll
-        for (int i = 0; i < 4 * EACH; i++)
-            gate[i / 4][i % 4] = *reinterpret_cast<const unsigned *>(
-                left.gate + (rows.gate[i / 4][i % 2] + k + i % 4 / 2 * 8));
-#pragma unroll
-    for (int e = 0; e < EACH; e++)
-        load_matrices(fragment[e], at + e * 16 * TENSOR_STEP);
-    if (left.scale == NULL && left.activation == ACTIVATION_NONE && left.gate == NULL)
-        return;
-    float a[EACH][LANES];
-#pragma unroll
-    for (int e = 0; e < EACH; e++)
-        unpack(a[e], fragment[e]);
-    if (left.scale != NULL) {
-        fragment_row scale(coefficients), shift(coefficients + pitch);
-#pragma unroll
-        for (int i = 0; i < EACH * LANES; i++)
-            a[i / LANES][i % LANES] =
-                scale.of(i % LANES) * a[i / LANES][i % LANES] + shift.of(i % LANES);
-    }
-    activate_fragments(left.activation, a);
-    if (left.gate != NULL)
-#pragma unroll
-        for (int e = 0; e < EACH; e++) {
-            float by[LANES];
-            unpack(by, gate[e]);
-#pragma unroll
-            for (int i = 0; i < LANES; i++)
-                a[e][i] *= by[i];
-        }
-#pragma unroll
-    for (int e = 0; e < EACH; e++)
-        pack(fragment[e], a[e]);
-}
-
-template <int EACH, int ROWS>
-static __device__ __forceinline__ void
-make_fragments(const gradient_rows<bf16> &left, const struct fragment_rows<EACH> &,
-               left_fragment (&fragment)[EACH], const bf16 *at, const float *coefficients,
-               int pitch, int) {
-#pragma unroll
-    for (int e = 0; e < EACH; e++)
-        load_matrices(fragment[e], at + e * 16 * TENSOR_STEP);
-    if (left.grad_y == NULL)
-        return;
-    fragment_row grad_y(coefficients), grad_z(coefficients + pitch);
-    fragment_row grad_one(coefficients + 2 * pitch);
-#pragma unroll
-    for (int e = 0; e < EACH; e++) {
-        left_fragment second;
-        load_matrices(second, at + (ROWS + e * 16) * TENSOR_STEP);
-        float dz[LANES], z[LANES];
-        unpack(dz, fragment[e]), unpack(z, second);
-#pragma unroll
-        for (int i = 0; i < LANES; i++)
-            dz[i] = grad_y.of(i) * dz[i] + (grad_z.of(i) * z[i] + grad_one.of(i));
-        pack(fragment[e], dz);
-    }
-}
 
 #endif
