@@ -109,13 +109,15 @@ static enum status product(const struct slice *slice, const Source &source, cons
 #define PRODUCT(WM, WN, N8)                                                                        \
     product_of<WM, WN, N8>(slice, source, weights, ld, target, columns, depth, rows)
     if (rows * slice->count <= 1024)
-        return PRODUCT(2, 1, 2);
+        return PRODUCT(1, 4, 2);
     if (columns <= 16)
         return PRODUCT(4, 1, 2);
     if (columns <= 32)
         return PRODUCT(4, 1, 4);
     if (columns <= 64)
         return PRODUCT(4, 2, 4);
+    if (128 < columns && columns <= 160)
+        return PRODUCT(2, 5, 4);
     return PRODUCT(2, 4, 4);
 #undef PRODUCT
 }

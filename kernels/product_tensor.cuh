@@ -25,7 +25,7 @@ template <int WM, int WN, int N8, class Left, class Result> struct tensor_layout
     static constexpr int rows = WM * 32, columns = WN * N8 * 8;
     static constexpr int pass = threads / TENSOR_CHUNKS;
     /* The smallest tiles are for few rows and deep k: they wait for memory. */
-    static constexpr int stages = threads == 64 ? 8 : rows * Left::STREAMS > 128 ? 3 : 4;
+    static constexpr int stages = rows == 32 ? 8 : rows * Left::STREAMS > 128 ? 3 : 4;
     static constexpr int blocks = TENSOR_WARPS / (WM * WN);
 
     static constexpr int left = Left::STREAMS * rows * TENSOR_STEP * 2;
@@ -55,14 +55,14 @@ template <int WM, int WN, int N8, class Left, class Result> struct tensor_layout
 template <int COLUMNS, int PASS, int RUN>
 static __device__ __forceinline__ void tensor_copy_weights(bf16 *to, const bf16 *from, int ld,
                                                            int columns, int kept) {
-    static_assert(PASS % (4 * RUN) == 0, "every pass has the same banks");
-    if (!tensor_reached(kept))
+    constexpr int AT_ONCE = PASS / (4 * RUN) * (4 * RUN); /* every pass has the same banks */
+    if (!tensor_reached(kept) || (AT_ONCE < PASS && tensor_row() >= AT_ONCE))
         return;
     int chunk = threadIdx.x % TENSOR_CHUNKS ^ (tensor_row() / RUN & 3);
     to += tensor_row() * TENSOR_STEP + chunk * LANES;
 #pragma unroll
-    for (int pass = 0; pass < COLUMNS; pass += PASS, from += (ptrdiff_t)PASS * ld) {
-        if (pass >= columns || !tensor_in_pass<COLUMNS, PASS>(pass))
+    for (int pass = 0; pass < COLUMNS; pass += AT_ONCE, from += (ptrdiff_t)AT_ONCE * ld) {
+        if (pass >= columns || !tensor_in_pass<COLUMNS, AT_ONCE>(pass))
             return;
         if (kept <= 0 || kept >= LANES)
             copy_async_or_zero(to + pass * TENSOR_STEP, from, kept > 0);
