@@ -82,21 +82,22 @@ static int parts_of_tiles(const struct partial_sums &sums, const struct slice *s
     return sums.parts > 0 && sums.parts < parts ? sums.parts : parts;
 }
 
-template <int WM, int WN, int N8, class Source, class Target>
+template <int WM, int WN, int N8, int STEP, class Source, class Target>
 static enum status product_of(const struct slice *slice, const Source &source, const bf16 *weights,
                               int ld, const Target &target, int columns, int depth, size_t rows) {
-    typedef tensor_layout_of<WM, WN, N8, Source, Target> layout;
+    typedef tensor_layout_of<WM, WN, N8, STEP, Source, Target> layout;
     int shared = layout::shared(depth), room = TENSOR_SHARED / (shared + 1024);
     int slots = MULTIPROCESSORS * (room < layout::blocks ? room : layout::blocks);
     int across = pieces(columns, layout::columns);
     int parts = parts_of_tiles(sums_of(target), slice, across, pieces(rows, layout::rows), slots);
-    cudaError_t error = cudaFuncSetAttribute(tensor_product_kernel<WM, WN, N8, Source, Target>,
-                                             cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+    cudaError_t error =
+        cudaFuncSetAttribute(tensor_product_kernel<WM, WN, N8, STEP, Source, Target>,
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
     if (error != cudaSuccess)
         return cuda_check(error, "tensor_product_kernel");
-    LAUNCH((tensor_product_kernel<WM, WN, N8, Source, Target>), dim3(across, parts, slice->count),
-           layout::threads, shared, cuda_stream(), slice->device_segments, source, weights, ld,
-           target, layout::slots(depth));
+    LAUNCH((tensor_product_kernel<WM, WN, N8, STEP, Source, Target>),
+           dim3(across, parts, slice->count), layout::threads, shared, cuda_stream(),
+           slice->device_segments, source, weights, ld, target, layout::slots(depth));
     return cuda_launched("tensor_product_kernel");
 }
 
@@ -106,19 +107,20 @@ template <class Source, class Target>
 static enum status product(const struct slice *slice, const Source &source, const bf16 *weights,
                            int ld, const Target &target, int columns, int depth) {
     size_t rows = (size_t)largest_segment(slice) * source.z.height * source.z.width;
-#define PRODUCT(WM, WN, N8)                                                                        \
-    product_of<WM, WN, N8>(slice, source, weights, ld, target, columns, depth, rows)
+    constexpr int LONG = left_of<bf16, Source>::rows::STREAMS == 1 ? 64 : 32;
+#define PRODUCT(WM, WN, N8, STEP)                                                                  \
+    product_of<WM, WN, N8, STEP>(slice, source, weights, ld, target, columns, depth, rows)
     if (rows * slice->count <= 1024)
-        return PRODUCT(1, 4, 2);
+        return PRODUCT(1, 4, 2, LONG);
     if (columns <= 16)
-        return PRODUCT(4, 1, 2);
+        return PRODUCT(4, 1, 2, 32);
     if (columns <= 32)
-        return PRODUCT(4, 1, 4);
+        return PRODUCT(4, 1, 4, 32);
     if (columns <= 64)
-        return PRODUCT(4, 2, 4);
+        return depth <= 32 ? PRODUCT(4, 2, 4, 32) : PRODUCT(4, 2, 4, LONG);
     if (128 < columns && columns <= 160)
-        return PRODUCT(2, 5, 4);
-    return PRODUCT(2, 4, 4);
+        return PRODUCT(2, 5, 4, LONG);
+    return depth <= 32 ? PRODUCT(2, 4, 4, 32) : PRODUCT(2, 4, 4, LONG);
 #undef PRODUCT
 }
 

@@ -8,65 +8,66 @@
 #include "mma.cuh"
 #include "product.cuh"
 
-constexpr int TENSOR_STEP = 32;                    /* of k */
-constexpr int TENSOR_CHUNKS = TENSOR_STEP / LANES; /* of 16 bytes, in a row of a step */
+/* How a block of THREADS shares out a step of STEP k: a thread copies the same chunk, of 16 bytes,
+ * of every `pass`th row, so that all its addresses follow from one by constants. */
+template <int STEP, int THREADS> struct tensor_share {
+    static constexpr int step = STEP, chunks = STEP / LANES, pass = THREADS / chunks;
 
-/* Where a chunk of a row lies: rows are 64 bytes, and the eight rows of a matrix must fall on
- * different banks. The permutation repeats every eight rows. */
-static __device__ __forceinline__ int tensor_at(int row, int chunk) {
-    return row * TENSOR_STEP + (chunk ^ (row >> 1 & 3)) * LANES;
-}
+    static __device__ __forceinline__ int row() {
+        return threadIdx.x / chunks;
+    }
+    static __device__ __forceinline__ int chunk() {
+        return threadIdx.x % chunks;
+    }
+    static __device__ __forceinline__ int lane() { /* of k */
+        return chunk() * LANES;
+    }
+    /* Where a chunk of a row lies: the eight rows of a matrix must fall on different banks. The
+     * permutation repeats every eight rows. */
+    static __device__ __forceinline__ int at(int row, int chunk) {
+        return row * STEP + (chunk ^ (chunks == 8 ? row & 7 : row >> 1 & 3)) * LANES;
+    }
+    static __device__ __forceinline__ int own() {
+        return at(row(), chunk());
+    }
+    /* Whether a product of 16 k reaches the thread's chunk; kept: from its first channel on. */
+    static __device__ __forceinline__ bool reached(int kept) {
+        return kept > (chunk() % 2 == 0 ? 0 : -LANES);
+    }
+    /* Bytes of the thread's chunk that are kept. */
+    static __device__ __forceinline__ int bytes(int kept) {
+        return kept <= 0 ? 0 : kept < LANES ? kept * 2 : LANES * 2;
+    }
+    template <int ROWS> static __device__ __forceinline__ bool in_pass(int first) {
+        return first + pass <= ROWS || row() + first < ROWS;
+    }
+};
 
-/* A thread copies the same chunk of every PASSth row, a multiple of eight, so that all its
- * addresses follow from one by constants. */
-static __device__ __forceinline__ int tensor_row() {
-    return threadIdx.x / TENSOR_CHUNKS;
-}
-static __device__ __forceinline__ int tensor_lane() { /* in the step */
-    return threadIdx.x % TENSOR_CHUNKS * LANES;
-}
-static __device__ __forceinline__ int tensor_own() {
-    return tensor_at(tensor_row(), threadIdx.x % TENSOR_CHUNKS);
-}
-/* Whether a product of 16 k reaches the thread's chunk; kept: from its first channel on. */
-static __device__ __forceinline__ bool tensor_reached(int kept) {
-    return kept > (tensor_lane() % 16 == 0 ? 0 : -LANES);
-}
-/* Rows of a pass that the thread has. */
-template <int ROWS, int PASS> static __device__ __forceinline__ bool tensor_in_pass(int pass) {
-    return pass + PASS <= ROWS || tensor_row() + pass < ROWS;
-}
-
-/* One raw stream of the left side. Rows past the end are left as they are: no other row depends on
- * them. Of a chunk that holds kept channels and others, the others are masked when it is made. */
-struct tensor_stream {
+/* One raw stream of the left side. Channels past the kept ones and rows past the end are zero. */
+template <class Share> struct tensor_stream {
     const bf16 *at; /* the thread's first row */
     int ld;
     bool vectors;
 
     __device__ __forceinline__ tensor_stream(const bf16 *rows, int ld, bool vectors, int first)
-        : at(rows + (size_t)(first + tensor_row()) * ld + tensor_lane()), ld(ld), vectors(vectors) {
-    }
-    __device__ __forceinline__ void next(int rows, int k) {
-        at += (ptrdiff_t)rows * ld + k;
+        : at(rows + (size_t)(first + Share::row()) * ld + Share::lane()), ld(ld), vectors(vectors) {
     }
     /* rows and kept: how many there are from the thread's first on. */
-    template <int ROWS, int PASS>
-    __device__ __forceinline__ void copy(bf16 *to, int rows, int kept) const {
-        if (!tensor_reached(kept))
-            return;
-        to += tensor_own();
+    template <int ROWS> __device__ __forceinline__ void copy(bf16 *to, int rows, int kept) const {
         const bf16 *from = at;
+        int bytes = Share::bytes(kept);
+        to += Share::own();
 #pragma unroll
-        for (int pass = 0; pass < ROWS; pass += PASS, from += (ptrdiff_t)PASS * ld) {
-            if (pass >= rows || !tensor_in_pass<ROWS, PASS>(pass))
+        for (int pass = 0; pass < ROWS; pass += Share::pass, from += (ptrdiff_t)Share::pass * ld) {
+            if (!Share::template in_pass<ROWS>(pass))
                 return;
             if (vectors)
-                copy_async_or_zero(to + pass * TENSOR_STEP, from, kept > 0);
+                copy_async_some(to + pass * Share::step, from, pass < rows ? bytes : 0);
             else
 #pragma unroll 1
                 for (int i = 0; i < LANES; i++)
-                    to[pass * TENSOR_STEP + i] = i < kept ? from[i] : from_float<bf16>(0.0f);
+                    to[pass * Share::step + i] =
+                        pass < rows && i < kept ? from[i] : from_float<bf16>(0.0f);
         }
     }
 };
@@ -88,12 +89,12 @@ static __device__ __forceinline__ void store_made(bf16 *to, float (&made)[LANES]
 
 /* Streams of either kind of rows, one after the other in a step, and how the first becomes what is
  * multiplied. */
-template <int ROWS, int PASS, class Left> struct tensor_left;
+template <int ROWS, class Share, class Left> struct tensor_left;
 
-template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, view_rows<bf16>> {
-    static constexpr int PASSES = (ROWS + PASS - 1) / PASS;
+template <int ROWS, class Share> struct tensor_left<ROWS, Share, view_rows<bf16>> {
+    static constexpr int PASS = Share::pass, PASSES = (ROWS + PASS - 1) / PASS;
     static constexpr bool FETCHES = PASSES <= 2; /* registers allow it */
-    struct tensor_stream z;
+    struct tensor_stream<Share> z;
     int gate_row[PASSES]; /* where the gates of the rows' images begin */
     uint4 gate[PASSES];
 
@@ -101,10 +102,10 @@ template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, view_rows<bf16>> {
         : z(left.z, left.ld, left.vectors, first) {
     }
     __device__ __forceinline__ void next(int rows, int k) {
-        z.next(rows, k);
+        z.at += (ptrdiff_t)rows * z.ld + k;
     }
     __device__ __forceinline__ void copy(bf16 *to, int rows, int kept) const {
-        z.copy<ROWS, PASS>(to, rows, kept);
+        z.template copy<ROWS>(to, rows, kept);
     }
     static __device__ __forceinline__ void copy_coefficients(const view_rows<bf16> &left, float *to,
                                                              int pitch) {
@@ -115,8 +116,7 @@ template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, view_rows<bf16>> {
     }
     /* What is copied is what is multiplied. */
     static __device__ __forceinline__ bool direct(const view_rows<bf16> &left) {
-        return left.scale == NULL && left.activation == ACTIVATION_NONE && left.gate == NULL &&
-               left.kept % LANES == 0 && left.vectors;
+        return left.scale == NULL && left.activation == ACTIVATION_NONE && left.gate == NULL;
     }
     /* Before the first step of a tile is fetched. */
     __device__ __forceinline__ void begin_tile(const view_rows<bf16> &left, int first, int end) {
@@ -124,8 +124,8 @@ template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, view_rows<bf16>> {
             return;
 #pragma unroll
         for (int i = 0; i < PASSES; i++) {
-            int row = first + tensor_row() + i * PASS;
-            gate_row[i] = (row < end ? row : end - 1) / left.area * left.gate_ld + tensor_lane();
+            int row = first + Share::row() + i * PASS;
+            gate_row[i] = (row < end ? row : end - 1) / left.area * left.gate_ld + Share::lane();
         }
     }
     __device__ __forceinline__ const uint4 *gate_at(const view_rows<bf16> &left, int pass,
@@ -135,32 +135,36 @@ template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, view_rows<bf16>> {
     /* Some time before a step is made. */
     __device__ __forceinline__ void fetch(const view_rows<bf16> &left, int k) {
         if constexpr (FETCHES) {
-            if (left.gate == NULL || !tensor_reached(left.kept - k - tensor_lane()))
+            if (left.gate == NULL || !Share::reached(left.kept - k - Share::lane()))
                 return;
 #pragma unroll
             for (int i = 0; i < PASSES; i++)
                 gate[i] = *gate_at(left, i, k);
         }
     }
-    /* coefficients: rows `pitch` apart. rows: from the thread's first on. */
+    /* coefficients: rows `pitch` apart. */
     __device__ __forceinline__ void make(const view_rows<bf16> &left, bf16 *step, int k,
-                                         const float *coefficients, int pitch, int rows) const {
-        int kept = left.kept - k - tensor_lane();
-        if (!tensor_reached(kept))
+                                         const float *coefficients, int pitch) const {
+        int kept = left.kept - k - Share::lane();
+        if (!Share::reached(kept))
             return;
-        step += tensor_own(), coefficients += k + tensor_lane();
+        step += Share::own(), coefficients += k + Share::lane();
 #pragma unroll
-        for (int pass = 0; pass < ROWS; pass += PASS) {
-            if (pass >= rows || !tensor_in_pass<ROWS, PASS>(pass))
+        for (int pass = 0; pass < ROWS; pass += Share::pass) {
+            if (!Share::template in_pass<ROWS>(pass))
                 return;
             float a[LANES];
-            load8(a, step + pass * TENSOR_STEP);
+            load8(a, step + pass * Share::step);
             if (left.scale != NULL)
                 times_plus8(a, coefficients, coefficients + pitch);
             if (left.activation == ACTIVATION_HARD_SWISH)
 #pragma unroll
                 for (int i = 0; i < LANES; i++)
                     a[i] *= __saturatef(fmaf(a[i], 1.0f / 6.0f, 0.5f));
+            else if (left.activation == ACTIVATION_RELU)
+#pragma unroll
+                for (int i = 0; i < LANES; i++)
+                    a[i] = fmaxf(a[i], 0.0f);
             else
                 activate8(left.activation, a);
             if (left.gate != NULL) {
@@ -171,13 +175,13 @@ template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, view_rows<bf16>> {
                 for (int i = 0; i < LANES; i++)
                     a[i] *= by[i];
             }
-            store_made(step + pass * TENSOR_STEP, a, kept);
+            store_made(step + pass * Share::step, a, kept);
         }
     }
 };
 
-template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, gradient_rows<bf16>> {
-    struct tensor_stream dy, z;
+template <int ROWS, class Share> struct tensor_left<ROWS, Share, gradient_rows<bf16>> {
+    struct tensor_stream<Share> dy, z;
     bool both;
 
     __device__ __forceinline__ tensor_left(const gradient_rows<bf16> &left, int first)
@@ -185,12 +189,12 @@ template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, gradient_rows<bf16>
           both(left.grad_y != NULL) {
     }
     __device__ __forceinline__ void next(int rows, int k) {
-        dy.next(rows, k), z.next(rows, k);
+        dy.at += (ptrdiff_t)rows * dy.ld + k, z.at += (ptrdiff_t)rows * z.ld + k;
     }
     __device__ __forceinline__ void copy(bf16 *to, int rows, int kept) const {
-        dy.copy<ROWS, PASS>(to, rows, kept);
+        dy.template copy<ROWS>(to, rows, kept);
         if (both)
-            z.copy<ROWS, PASS>(to + ROWS * TENSOR_STEP, rows, kept);
+            z.template copy<ROWS>(to + ROWS * Share::step, rows, kept);
     }
     static __device__ __forceinline__ void copy_coefficients(const gradient_rows<bf16> &left,
                                                              float *to, int pitch) {
@@ -201,30 +205,30 @@ template <int ROWS, int PASS> struct tensor_left<ROWS, PASS, gradient_rows<bf16>
         tensor_copy_row(to + 2 * pitch, left.grad_one, left.kept);
     }
     static __device__ __forceinline__ bool direct(const gradient_rows<bf16> &left) {
-        return left.grad_y == NULL && left.kept % LANES == 0 && left.vectors;
+        return left.grad_y == NULL;
     }
     __device__ __forceinline__ void begin_tile(const gradient_rows<bf16> &, int, int) {
     }
     __device__ __forceinline__ void fetch(const gradient_rows<bf16> &, int) {
     }
     __device__ __forceinline__ void make(const gradient_rows<bf16> &left, bf16 *step, int k,
-                                         const float *coefficients, int pitch, int rows) const {
-        int kept = left.kept - k - tensor_lane();
-        if (!tensor_reached(kept))
+                                         const float *coefficients, int pitch) const {
+        int kept = left.kept - k - Share::lane();
+        if (!Share::reached(kept))
             return;
-        step += tensor_own(), coefficients += k + tensor_lane();
+        step += Share::own(), coefficients += k + Share::lane();
 #pragma unroll
-        for (int pass = 0; pass < ROWS; pass += PASS) {
-            if (pass >= rows || !tensor_in_pass<ROWS, PASS>(pass))
+        for (int pass = 0; pass < ROWS; pass += Share::pass) {
+            if (!Share::template in_pass<ROWS>(pass))
                 return;
             float dz[LANES], at[LANES];
-            load8(dz, step + pass * TENSOR_STEP);
+            load8(dz, step + pass * Share::step);
             if (both) {
-                load8(at, step + (ROWS + pass) * TENSOR_STEP);
+                load8(at, step + (ROWS + pass) * Share::step);
                 times_plus8(at, coefficients + pitch, coefficients + 2 * pitch);
                 times_plus_values8(dz, coefficients, at);
             }
-            store_made(step + pass * TENSOR_STEP, dz, kept);
+            store_made(step + pass * Share::step, dz, kept);
         }
     }
 };

@@ -15,93 +15,92 @@
 #include "product_left.cuh"
 
 constexpr int TENSOR_SHARED = 227 << 10; /* of a multiprocessor, for all its blocks */
-constexpr int TENSOR_RESIDENT = 5;       /* steps whose weights may stay */
+constexpr int TENSOR_RESIDENT = 160;     /* k whose weights may stay */
 constexpr int TENSOR_WARPS = 16;         /* of a multiprocessor, that registers allow */
 
 /* Shared memory, in bytes: steps of the left side; the threads' sums; what they read ahead; rows of
  * constants for the result; steps of weights; coefficients of the left side. */
-template <int WM, int WN, int N8, class Left, class Result> struct tensor_layout {
-    static constexpr int threads = WM * WN * WARP;
+template <int WM, int WN, int N8, int STEP, class Left, class Result> struct tensor_layout {
+    static constexpr int threads = WM * WN * WARP, run = 2 * N8;
     static constexpr int rows = WM * 32, columns = WN * N8 * 8;
-    static constexpr int pass = threads / TENSOR_CHUNKS;
-    /* The smallest tiles are for few rows and deep k: they wait for memory. */
-    static constexpr int stages = rows == 32 ? 8 : rows * Left::STREAMS > 128 ? 3 : 4;
     static constexpr int blocks = TENSOR_WARPS / (WM * WN);
 
-    static constexpr int left = Left::STREAMS * rows * TENSOR_STEP * 2;
-    static constexpr int right = columns * TENSOR_STEP * 2;
+    static constexpr int left = Left::STREAMS * rows * STEP * 2, right = columns * STEP * 2;
+    static constexpr int own = threads * 2 * LANES * 4 + (Result::AHEAD ? rows * columns * 2 : 0);
+    static constexpr int room = TENSOR_SHARED / blocks - own - (12 << 10);
+    static constexpr int fit = room / (left + right);
+    /* The smallest tiles are for few rows and deep k: they wait for memory. */
+    static constexpr int stages = rows == 32 ? 8 : fit < 3 ? 3 : fit > 6 ? 6 : fit;
+
     static constexpr int sums = stages * left;
     static constexpr int ahead = sums + threads * 2 * LANES * 4;
-    static constexpr int constants = ahead + (Result::AHEAD ? rows * columns * 2 : 0);
+    static constexpr int constants = sums + own;
     static constexpr int rights = constants + (WM > 3 ? WM : 3) * columns * 4;
     static_assert(merge_floats(WM, columns) * 4 <= sums, "the merge takes the steps' place");
 
     static int slots(int depth) { /* of weights */
-        int steps = pieces(depth, TENSOR_STEP);
-        return steps <= TENSOR_RESIDENT ? steps : stages;
+        return depth <= TENSOR_RESIDENT ? pieces(depth, STEP) : stages;
     }
     static int shared(int depth) { /* depth: most of k */
-        return rights + slots(depth) * right +
-               Left::COEFFICIENTS * round_up(depth, TENSOR_STEP) * 4;
+        return rights + slots(depth) * right + Left::COEFFICIENTS * round_up(depth, STEP) * 4;
     }
 };
 
 /* ------------------------------------------------------------------ operands */
 
-/* Weights of a step, [column][k]; the rows of a matrix are RUN columns apart by pairs, and must
- * fall on different banks. k past the kept channels, which may be NaN, becomes zero where a
- * fragment reaches. columns and kept: how many there are from the block's, the thread's first on.
- */
-template <int COLUMNS, int PASS, int RUN>
+/* Where a chunk of a column's weights lies: the rows of a matrix are RUN columns apart by pairs,
+ * and must fall on different banks. */
+template <int STEP, int RUN> static __device__ __forceinline__ int right_at(int column, int chunk) {
+    int pair = column / RUN & 3;
+    return column * STEP + (chunk ^ (STEP == 64 ? pair * 2 + (column & 1) : pair)) * LANES;
+}
+
+/* Weights of a step, [column][k]. k past the kept channels, which may be NaN, is zero. columns and
+ * kept: how many there are from the thread's first on. */
+template <int COLUMNS, int RUN, class Share>
 static __device__ __forceinline__ void tensor_copy_weights(bf16 *to, const bf16 *from, int ld,
                                                            int columns, int kept) {
-    constexpr int AT_ONCE = PASS / (4 * RUN) * (4 * RUN); /* every pass has the same banks */
-    if (!tensor_reached(kept) || (AT_ONCE < PASS && tensor_row() >= AT_ONCE))
+    constexpr int AT_ONCE = Share::pass / (4 * RUN) * (4 * RUN); /* every pass has the same banks */
+    if (AT_ONCE < Share::pass && Share::row() >= AT_ONCE)
         return;
-    int chunk = threadIdx.x % TENSOR_CHUNKS ^ (tensor_row() / RUN & 3);
-    to += tensor_row() * TENSOR_STEP + chunk * LANES;
+    int bytes = Share::bytes(kept);
+    to += right_at<Share::step, RUN>(Share::row(), Share::chunk());
 #pragma unroll
-    for (int pass = 0; pass < COLUMNS; pass += AT_ONCE, from += (ptrdiff_t)AT_ONCE * ld) {
-        if (pass >= columns || !tensor_in_pass<COLUMNS, AT_ONCE>(pass))
-            return;
-        if (kept <= 0 || kept >= LANES)
-            copy_async_or_zero(to + pass * TENSOR_STEP, from, kept > 0);
-        else
-#pragma unroll 1
-            for (int i = 0; i < LANES; i++)
-                to[pass * TENSOR_STEP + i] = i < kept ? from[i] : from_float<bf16>(0.0f);
-    }
+    for (int pass = 0; pass < COLUMNS; pass += AT_ONCE, from += (ptrdiff_t)AT_ONCE * ld)
+        if (pass + AT_ONCE <= COLUMNS || pass + Share::row() < COLUMNS)
+            copy_async_some(to + pass * Share::step, from, pass < columns ? bytes : 0);
 }
 
 /* Where a lane finds its rows of the warp's matrices in a step of either side. */
-template <int N8> struct tensor_lanes {
+template <int N8, class Share> struct tensor_lanes {
     int left, right;
 
     __device__ __forceinline__ tensor_lanes(int first_row, int first_column) {
         int lane = threadIdx.x % WARP, row = lane % 8;
-        left = tensor_at(first_row + lane % 16, lane / 16);
-        int column = first_column + row / 2 * 2 * N8 + row % 2 + lane / 16 * 2;
-        right = column * TENSOR_STEP + (lane / 8 % 2 ^ row / 2) * LANES;
+        left = Share::at(first_row + lane % 16, lane / 16);
+        right =
+            right_at<Share::step, 2 * N8>(first_column + row / 2 * 2 * N8 + row % 2, lane / 8 % 2) +
+            lane / 16 * 2 * Share::step;
     }
 };
 
 /* One step of k for the warp's rows and columns; kept: k from the step's first on. */
-template <int N8>
+template <int N8, class Share>
 static __device__ __forceinline__ void
 tensor_multiply(sum_fragment (&sums)[2][N8], const bf16 *lefts, const bf16 *rights,
-                const struct tensor_lanes<N8> &lanes, int kept) {
+                const struct tensor_lanes<N8, Share> &lanes, int kept) {
 #pragma unroll
-    for (int in_step = 0; in_step < TENSOR_STEP; in_step += 16) {
+    for (int in_step = 0; in_step < Share::step; in_step += 16) {
         if (in_step >= kept)
             return;
         left_fragment a[2];
 #pragma unroll
         for (int e = 0; e < 2; e++)
-            load_matrices(a[e], lefts + (lanes.left ^ in_step) + e * 16 * TENSOR_STEP);
+            load_matrices(a[e], lefts + (lanes.left ^ in_step) + e * 16 * Share::step);
 #pragma unroll
         for (int n = 0; n < N8; n += 2) {
             unsigned b[4];
-            load_matrices(b, rights + (lanes.right ^ in_step) + n * 2 * TENSOR_STEP);
+            load_matrices(b, rights + (lanes.right ^ in_step) + n * 2 * Share::step);
             right_fragment one = {b[0], b[1]}, other = {b[2], b[3]};
 #pragma unroll
             for (int e = 0; e < 2; e++) {
@@ -273,20 +272,20 @@ static __device__ __forceinline__ void add_lanes(struct row_sums &sums, int same
 
 /* ------------------------------------------------------------------ the kernel */
 
-template <int WM, int WN, int N8, class Source, class Target>
-using tensor_layout_of = tensor_layout<WM, WN, N8, typename left_of<bf16, Source>::rows,
+template <int WM, int WN, int N8, int STEP, class Source, class Target>
+using tensor_layout_of = tensor_layout<WM, WN, N8, STEP, typename left_of<bf16, Source>::rows,
                                        typename result_of<bf16, Target>::rows>;
 
 /* slots: steps of weights that there is room for. */
-template <int WM, int WN, int N8, class Source, class Target>
-__global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, Source, Target>::threads),
-                                  (tensor_layout_of<WM, WN, N8, Source, Target>::blocks))
+template <int WM, int WN, int N8, int STEP, class Source, class Target>
+__global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, STEP, Source, Target>::threads),
+                                  (tensor_layout_of<WM, WN, N8, STEP, Source, Target>::blocks))
     tensor_product_kernel(const struct segment *segments, Source source, const bf16 *weights,
                           int ld, Target target, int slots) {
     const struct segment segment = segments[blockIdx.z];
     typedef typename left_of<bf16, Source>::rows Left;
     typedef typename result_of<bf16, Target>::rows Result;
-    typedef tensor_layout_of<WM, WN, N8, Source, Target> layout;
+    typedef tensor_layout_of<WM, WN, N8, STEP, Source, Target> layout;
     typedef store_lane<N8> store;
     Left left(source, segment);
     Result result(target, segment);
@@ -311,35 +310,43 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, Source, Target>:
     bf16 *rights = reinterpret_cast<bf16 *>(shared + layout::rights);
     float *coefficients =
         reinterpret_cast<float *>(shared + layout::rights + slots * layout::right);
-    int steps = left.kept > 0 ? (left.kept + TENSOR_STEP - 1) / TENSOR_STEP : 1;
-    int pitch = steps * TENSOR_STEP;
+    typedef tensor_share<STEP, layout::threads> share;
+    int steps = left.kept > 0 ? (left.kept + STEP - 1) / STEP : 1, pitch = steps * STEP;
     bool resident = steps <= slots;
-    auto left_step = [&](int stage) {
-        return reinterpret_cast<bf16 *>(shared + stage * layout::left);
+    int ring = (resident ? steps : layout::stages) * layout::right;
+    auto left_step = [&](int at) { return reinterpret_cast<bf16 *>(shared + at); };
+    auto right_step = [&](int at) { return rights + at / 2; };
+    auto next_left = [](int at) {
+        return at + layout::left == layout::stages * layout::left ? 0 : at + layout::left;
     };
-    auto right_step = [&](int stage, int k) {
-        return rights + (resident ? k / TENSOR_STEP : stage) * (layout::right / 2);
-    };
-    auto next_stage = [](int stage) { return stage + 1 == layout::stages ? 0 : stage + 1; };
+    auto next_right = [&](int at) { return at + layout::right == ring ? 0 : at + layout::right; };
 
-    typedef tensor_left<layout::rows, layout::pass, Left> left_side;
+    typedef tensor_left<layout::rows, share, Left> left_side;
     left_side side(left, part.begin);
-    const bf16 *column = weights + (size_t)(first_column + tensor_row()) * ld + tensor_lane();
-    int columns = result.kept - first_column;
-    int copied_row = part.begin, copied_k = 0;
-    auto copy_step = [&](int stage) {
-        if (copied_row < part.end) {
-            int kept = left.kept - copied_k - tensor_lane();
-            side.copy(left_step(stage), part.end - copied_row - tensor_row(), kept);
-            if (!resident || copied_row == part.begin)
-                tensor_copy_weights<layout::columns, layout::pass, 2 * N8>(
-                    right_step(stage, copied_k), column + copied_k, ld, columns - tensor_row(),
-                    kept);
-            copied_k += TENSOR_STEP;
-            bool row_done = copied_k == pitch;
-            side.next(row_done ? layout::rows : 0, row_done ? TENSOR_STEP - pitch : TENSOR_STEP);
-            copied_row += row_done ? layout::rows : 0;
-            copied_k = row_done ? 0 : copied_k;
+    const bf16 *column = weights + (size_t)(first_column + share::row()) * ld + share::lane();
+    int columns = result.kept - first_column, copied_right = 0;
+    int copied_rows = part.end - part.begin - share::row(), copied_kept = left.kept - share::lane();
+    bool weights_too = true;
+    auto copy_step = [&](int to) {
+        if (copied_rows + share::row() > 0) {
+            if (share::reached(copied_kept)) {
+                side.copy(left_step(to), copied_rows, copied_kept);
+                if (weights_too)
+                    tensor_copy_weights<layout::columns, layout::run, share>(
+                        right_step(copied_right), column, ld, columns - share::row(), copied_kept);
+            }
+            copied_right = next_right(copied_right);
+            copied_kept -= STEP;
+            if (copied_kept + share::lane() > 0) {
+                side.next(0, STEP);
+                column += STEP;
+            } else {
+                side.next(layout::rows, STEP - pitch);
+                column += STEP - pitch;
+                copied_rows -= layout::rows;
+                copied_kept = left.kept - share::lane();
+                weights_too = !resident;
+            }
         }
         copy_async_commit();
     };
@@ -351,21 +358,20 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, Source, Target>:
             side.begin_tile(left, row, part.end);
         side.fetch(left, k);
     };
-    auto make_step = [&](int row, int k, int stage) {
+    auto make_step = [&](int row, int k, int at) {
         if (!direct && row < part.end)
-            side.make(left, left_step(stage), k, coefficients, pitch,
-                      part.end - row - tensor_row());
+            side.make(left, left_step(at), k, coefficients, pitch);
     };
 
     int warp = threadIdx.x / WARP, in_tile = warp / WN * 32, in_columns = warp % WN * N8 * 8;
-    const struct tensor_lanes<N8> lanes(in_tile, in_columns);
+    const struct tensor_lanes<N8, share> lanes(in_tile, in_columns);
     bool busy = in_columns < columns;
     int row = in_tile + store::row(), octet = in_columns + store::octet();
     left_side::copy_coefficients(left, coefficients, pitch);
     constants_begin(result, constants, layout::columns, first_column, octet);
 #pragma unroll 1
     for (int i = 0; i < layout::stages - 1; i++)
-        copy_step(i);
+        copy_step(i * layout::left);
     result.advance(part.begin + row);
     result.at_column(first_column + octet);
     fetch_step(part.begin, 0);
@@ -373,7 +379,7 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, Source, Target>:
     __syncthreads(); /* coefficients are copied by others */
     make_step(part.begin, 0, 0);
     __syncthreads();
-    int stage = 0;
+    int at = 0, right = 0;
     result.sums.begin();
     for (int first = part.begin; first < part.end; first += layout::rows) {
         if constexpr (Result::AHEAD) {
@@ -381,17 +387,17 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, Source, Target>:
             copy_async_commit();
         }
         sum_fragment sums[2][N8] = {};
-        for (int k = 0; k < pitch; k += TENSOR_STEP) {
-            int next_k = k + TENSOR_STEP < pitch ? k + TENSOR_STEP : 0;
+        for (int k = 0; k < pitch; k += STEP) {
+            int next_k = k + STEP < pitch ? k + STEP : 0;
             int next_row = next_k > 0 ? first : first + layout::rows;
-            copy_step(stage > 0 ? stage - 1 : layout::stages - 1);
+            copy_step(at > 0 ? at - layout::left : (layout::stages - 1) * layout::left);
             fetch_step(next_row, next_k);
             if (busy)
-                tensor_multiply<N8>(sums, left_step(stage), right_step(stage, k), lanes,
-                                    left.kept - k);
+                tensor_multiply<N8, share>(sums, left_step(at), right_step(right), lanes,
+                                           left.kept - k);
             copy_async_wait<layout::stages - 2>();
-            stage = next_stage(stage);
-            make_step(next_row, next_k, stage);
+            at = next_left(at), right = next_right(right);
+            make_step(next_row, next_k, at);
             __syncthreads();
         }
         /* What was read ahead is older than the tile's steps. */
