@@ -78,7 +78,8 @@ static enum status product(const struct slice *slice, const Source &source, cons
 static int parts_of_tiles(const struct partial_sums &sums, const struct slice *slice, int columns,
                           int tiles, int slots) {
     long long all = (long long)tiles * columns * slice->count;
-    int parts = pieces(tiles, pieces(all, slice->count > 1 ? 2 * slots : slots));
+    int parts =
+        all <= 2 * slots ? tiles : pieces(tiles, pieces(all, slice->count > 1 ? 2 * slots : slots));
     return sums.parts > 0 && sums.parts < parts ? sums.parts : parts;
 }
 
@@ -113,11 +114,13 @@ static enum status product(const struct slice *slice, const Source &source, cons
     if (rows * slice->count <= 1024)
         return PRODUCT(1, 4, 2, LONG);
     if (columns <= 16)
-        return PRODUCT(4, 1, 2, 32);
+        return depth <= 16 ? PRODUCT(4, 1, 2, 16) : PRODUCT(4, 1, 2, 32);
     if (columns <= 32)
         return PRODUCT(4, 1, 4, 32);
+    if (columns <= 64 && depth <= 16)
+        return PRODUCT(4, 2, 4, 16);
     if (columns <= 64)
-        return depth <= 32 ? PRODUCT(4, 2, 4, 32) : PRODUCT(4, 2, 4, LONG);
+        return PRODUCT(4, 2, 4, LONG);
     if (128 < columns && columns <= 160)
         return PRODUCT(2, 5, 4, LONG);
     return depth <= 32 ? PRODUCT(2, 4, 4, 32) : PRODUCT(2, 4, 4, LONG);

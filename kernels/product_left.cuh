@@ -25,7 +25,7 @@ template <int STEP, int THREADS> struct tensor_share {
     /* Where a chunk of a row lies: the eight rows of a matrix must fall on different banks. The
      * permutation repeats every eight rows. */
     static __device__ __forceinline__ int at(int row, int chunk) {
-        return row * STEP + (chunk ^ (chunks == 8 ? row & 7 : row >> 1 & 3)) * LANES;
+        return row * STEP + (chunk ^ (row * chunks / 8 & (chunks - 1))) * LANES;
     }
     static __device__ __forceinline__ int own() {
         return at(row(), chunk());
@@ -55,20 +55,22 @@ template <class Share> struct tensor_stream {
     /* rows and kept: how many there are from the thread's first on. */
     template <int ROWS> __device__ __forceinline__ void copy(bf16 *to, int rows, int kept) const {
         const bf16 *from = at;
-        int bytes = Share::bytes(kept);
+        ptrdiff_t apart = (ptrdiff_t)Share::pass * ld;
         to += Share::own();
-#pragma unroll
-        for (int pass = 0; pass < ROWS; pass += Share::pass, from += (ptrdiff_t)Share::pass * ld) {
-            if (!Share::template in_pass<ROWS>(pass))
-                return;
-            if (vectors)
-                copy_async_some(to + pass * Share::step, from, pass < rows ? bytes : 0);
-            else
+        if (!vectors) {
 #pragma unroll 1
-                for (int i = 0; i < LANES; i++)
+            for (int pass = 0; pass < ROWS; pass += Share::pass, from += apart)
+#pragma unroll 1
+                for (int i = 0; i < LANES && Share::template in_pass<ROWS>(pass); i++)
                     to[pass * Share::step + i] =
                         pass < rows && i < kept ? from[i] : from_float<bf16>(0.0f);
+            return;
         }
+        int bytes = Share::bytes(kept);
+#pragma unroll
+        for (int pass = 0; pass < ROWS; pass += Share::pass, from += apart)
+            if (Share::template in_pass<ROWS>(pass))
+                copy_async_some(to + pass * Share::step, from, pass < rows ? bytes : 0);
     }
 };
 

@@ -52,7 +52,8 @@ template <int WM, int WN, int N8, int STEP, class Left, class Result> struct ten
  * and must fall on different banks. */
 template <int STEP, int RUN> static __device__ __forceinline__ int right_at(int column, int chunk) {
     int pair = column / RUN & 3;
-    return column * STEP + (chunk ^ (STEP == 64 ? pair * 2 + (column & 1) : pair)) * LANES;
+    int other = STEP == 64 ? pair * 2 + (column & 1) : STEP == 32 ? pair : pair & 1;
+    return column * STEP + (chunk ^ other) * LANES;
 }
 
 /* Weights of a step, [column][k]. k past the kept channels, which may be NaN, is zero. columns and
@@ -255,6 +256,16 @@ tensor_store(const sum_fragment (&sums)[2][N8], Result &result, const uint4 *ahe
     }
 }
 
+/* Rows of a part that a thread has finished; row: its first in a tile. */
+template <class Lane>
+static __device__ __forceinline__ int rows_finished(int rows, int row, int tile) {
+    int finished = 0;
+#pragma unroll
+    for (int v = 0; v < Lane::count; v++)
+        finished += max(0, rows - row - v * Lane::apart + tile - 1) / tile;
+    return finished;
+}
+
 /* Adds the sums of a warp's lanes of the same channels. */
 static __device__ __forceinline__ void add_lanes(struct row_sums &sums, int same) {
 #pragma unroll
@@ -415,6 +426,7 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, STEP, Source, Ta
     copy_async_wait<0>();
     if (norm_sums.parts == 0)
         return;
+    result.sums.rows = rows_finished<store>(part.end - part.begin, row, layout::rows);
     add_lanes(result.sums, store::same);
     result.kept += first_column + octet;
     bool leads = busy && (threadIdx.x % WARP & store::same) == 0;
