@@ -23,11 +23,11 @@ constexpr int TENSOR_WARPS = 16;         /* of a multiprocessor, that registers 
 template <int WM, int WN, int N8, int STEP, class Left, class Result> struct tensor_layout {
     static constexpr int threads = WM * WN * WARP, run = 2 * N8;
     static constexpr int rows = WM * 32, columns = WN * N8 * 8;
-    static constexpr int blocks = TENSOR_WARPS / (WM * WN);
+    static constexpr int most_blocks = TENSOR_WARPS / (WM * WN);
 
     static constexpr int left = Left::STREAMS * rows * STEP * 2, right = columns * STEP * 2;
     static constexpr int own = threads * 2 * LANES * 4 + (Result::AHEAD ? rows * columns * 2 : 0);
-    static constexpr int room = TENSOR_SHARED / blocks - own - (12 << 10);
+    static constexpr int room = TENSOR_SHARED / most_blocks - own - (12 << 10);
     static constexpr int fit = room / (left + right);
     /* The smallest tiles are for few rows and deep k: they wait for memory. */
     static constexpr int stages = rows == 32 ? 8 : fit < 3 ? 3 : fit > 6 ? 6 : fit;
@@ -36,6 +36,8 @@ template <int WM, int WN, int N8, int STEP, class Left, class Result> struct ten
     static constexpr int ahead = sums + threads * 2 * LANES * 4;
     static constexpr int constants = sums + own;
     static constexpr int rights = constants + (WM > 3 ? WM : 3) * columns * 4;
+    static constexpr int have_room = TENSOR_SHARED / (rights + 3 * right);
+    static constexpr int blocks = have_room < most_blocks ? have_room : most_blocks;
     static_assert(merge_floats(WM, columns) * 4 <= sums, "the merge takes the steps' place");
 
     static int slots(int depth) { /* of weights */
@@ -322,20 +324,20 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, STEP, Source, Ta
     float *coefficients =
         reinterpret_cast<float *>(shared + layout::rights + slots * layout::right);
     typedef tensor_share<STEP, layout::threads> share;
-    int steps = left.kept > 0 ? (left.kept + STEP - 1) / STEP : 1, pitch = steps * STEP;
-    bool resident = steps <= slots;
-    int ring = (resident ? steps : layout::stages) * layout::right;
+    int pitch = left.kept > 0 ? (left.kept + STEP - 1) / STEP * STEP : STEP;
+    bool resident = pitch <= slots * STEP;
     auto left_step = [&](int at) { return reinterpret_cast<bf16 *>(shared + at); };
-    auto right_step = [&](int at) { return rights + at / 2; };
+    auto right_step = [&](int at, int k) {
+        return rights + (resident ? k / STEP : at / layout::left) * (layout::right / 2);
+    };
     auto next_left = [](int at) {
         return at + layout::left == layout::stages * layout::left ? 0 : at + layout::left;
     };
-    auto next_right = [&](int at) { return at + layout::right == ring ? 0 : at + layout::right; };
 
     typedef tensor_left<layout::rows, share, Left> left_side;
     left_side side(left, part.begin);
     const bf16 *column = weights + (size_t)(first_column + share::row()) * ld + share::lane();
-    int columns = result.kept - first_column, copied_right = 0;
+    int columns = result.kept - first_column;
     int copied_rows = part.end - part.begin - share::row(), copied_kept = left.kept - share::lane();
     bool weights_too = true;
     auto copy_step = [&](int to) {
@@ -344,9 +346,9 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, STEP, Source, Ta
                 side.copy(left_step(to), copied_rows, copied_kept);
                 if (weights_too)
                     tensor_copy_weights<layout::columns, layout::run, share>(
-                        right_step(copied_right), column, ld, columns - share::row(), copied_kept);
+                        right_step(to, left.kept - share::lane() - copied_kept), column, ld,
+                        columns - share::row(), copied_kept);
             }
-            copied_right = next_right(copied_right);
             copied_kept -= STEP;
             if (copied_kept + share::lane() > 0) {
                 side.next(0, STEP);
@@ -390,8 +392,9 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, STEP, Source, Ta
     __syncthreads(); /* coefficients are copied by others */
     make_step(part.begin, 0, 0);
     __syncthreads();
-    int at = 0, right = 0;
+    int at = 0;
     result.sums.begin();
+    bool starts = true;
     for (int first = part.begin; first < part.end; first += layout::rows) {
         if constexpr (Result::AHEAD) {
             tensor_read_ahead<store>(result, ahead, part.end - first - row);
@@ -404,21 +407,22 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, STEP, Source, Ta
             copy_step(at > 0 ? at - layout::left : (layout::stages - 1) * layout::left);
             fetch_step(next_row, next_k);
             if (busy)
-                tensor_multiply<N8, share>(sums, left_step(at), right_step(right), lanes,
+                tensor_multiply<N8, share>(sums, left_step(at), right_step(at, k), lanes,
                                            left.kept - k);
             copy_async_wait<layout::stages - 2>();
-            at = next_left(at), right = next_right(right);
+            at = next_left(at);
             make_step(next_row, next_k, at);
             __syncthreads();
         }
         /* What was read ahead is older than the tile's steps. */
-        if (Result::AHEAD && steps < layout::stages - 1)
+        if (Result::AHEAD && pitch < (layout::stages - 1) * STEP)
             copy_async_wait<1>();
-        if (first != part.begin)
+        if (!starts)
             sums_fetch(result.sums, own_sums);
         if (busy)
             tensor_store<store, N8>(sums, result, ahead, constants + octet, layout::columns,
-                                    warp / WN, part.end - first - row, first == part.begin);
+                                    warp / WN, part.end - first - row, starts);
+        starts = false;
         if (first + layout::rows < part.end)
             sums_leave(result.sums, own_sums);
         result.advance(layout::rows - 32);
@@ -426,6 +430,7 @@ __global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, STEP, Source, Ta
     copy_async_wait<0>();
     if (norm_sums.parts == 0)
         return;
+    part = rows_of_part(source.z, segments[blockIdx.z], blockIdx.y, gridDim.y, layout::rows);
     result.sums.rows = rows_finished<store>(part.end - part.begin, row, layout::rows);
     add_lanes(result.sums, store::same);
     result.kept += first_column + octet;
