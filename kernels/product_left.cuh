@@ -225,11 +225,9 @@ template <int ROWS, class Share> struct tensor_left<ROWS, Share, gradient_rows<b
                 return;
             float dz[LANES], at[LANES];
             load8(dz, step + pass * Share::step);
-            if (both) {
-                load8(at, step + (ROWS + pass) * Share::step);
-                times_plus8(at, coefficients + pitch, coefficients + 2 * pitch);
-                times_plus_values8(dz, coefficients, at);
-            }
+            load8(at, step + (ROWS + pass) * Share::step);
+            times_plus8(at, coefficients + pitch, coefficients + 2 * pitch);
+            times_plus_values8(dz, coefficients, at);
             store_made(step + pass * Share::step, dz, kept);
         }
     }
