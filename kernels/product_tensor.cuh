@@ -28,7 +28,8 @@ template <int WM, int WN, int N8, int STEP, class Left, class Result> struct ten
     static constexpr int left = Left::STREAMS * rows * STEP * 2, right = columns * STEP * 2;
     static constexpr int own = threads * 2 * LANES * 4 + (Result::AHEAD ? rows * columns * 2 : 0);
     static constexpr int room = TENSOR_SHARED / most_blocks - own - (12 << 10);
-    static constexpr int fit = room / (left + right);
+    /* An A100 gives a block 163 kB. */
+    static constexpr int fit = (room < 112 << 10 ? room : 112 << 10) / (left + right);
     /* The smallest tiles are for few rows and deep k: they wait for memory. */
     static constexpr int stages = rows == 32 ? 8 : fit < 3 ? 3 : fit > 6 ? 6 : fit;
 
