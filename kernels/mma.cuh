@@ -57,6 +57,14 @@ static __device__ __forceinline__ void copy_async_or_zero(void *shared, const vo
                  "l"(global), "r"(there ? 16 : 0)
                  : "memory");
 }
+/* The first bytes of 16, the others zero. */
+static __device__ __forceinline__ void copy_async_some(void *shared, const void *global,
+                                                       int bytes) {
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(
+                     (unsigned)__cvta_generic_to_shared(shared)),
+                 "l"(global), "r"(bytes)
+                 : "memory");
+}
 static __device__ __forceinline__ void copy_async_commit() {
     asm volatile("cp.async.commit_group;" ::: "memory");
 }
@@ -115,6 +123,13 @@ static inline void copy_async(void *shared, const void *global) {
 static inline void copy_async_or_zero(void *shared, const void *global, bool there) {
     static const unsigned zeros[4] = {};
     copy_async(shared, there ? global : zeros);
+}
+static inline void copy_async_some(void *shared, const void *global, int bytes) {
+    static const unsigned zeros[4] = {};
+    if (bytes > 0)
+        on_cpu::copy_late(shared, global, bytes);
+    if (bytes < 16)
+        on_cpu::copy_late(static_cast<char *>(shared) + bytes, zeros, 16 - bytes);
 }
 static inline void copy_async_commit() {
     on_cpu::end_group_of_copies();

@@ -78,49 +78,52 @@ static enum status product(const struct slice *slice, const Source &source, cons
 static int parts_of_tiles(const struct partial_sums &sums, const struct slice *slice, int columns,
                           int tiles, int slots) {
     long long all = (long long)tiles * columns * slice->count;
-    int parts = pieces(tiles, pieces(all, slice->count > 1 ? 2 * slots : slots));
+    int parts =
+        all <= 2 * slots ? tiles : pieces(tiles, pieces(all, slice->count > 1 ? 2 * slots : slots));
     return sums.parts > 0 && sums.parts < parts ? sums.parts : parts;
 }
 
-template <int COLUMNS, int EACH, class Source, class Target>
+template <int WM, int WN, int N8, int STEP, class Source, class Target>
 static enum status product_of(const struct slice *slice, const Source &source, const bf16 *weights,
                               int ld, const Target &target, int columns, int depth, size_t rows) {
-    typedef tensor_layout_of<COLUMNS, EACH, Source, Target> layout;
+    typedef tensor_layout_of<WM, WN, N8, STEP, Source, Target> layout;
     int shared = layout::shared(depth), room = TENSOR_SHARED / (shared + 1024);
     int slots = MULTIPROCESSORS * (room < layout::blocks ? room : layout::blocks);
-    int tiles = pieces(columns, COLUMNS);
-    int parts = parts_of_tiles(sums_of(target), slice, tiles, pieces(rows, layout::rows), slots);
-    cudaError_t error = cudaFuncSetAttribute(tensor_product_kernel<COLUMNS, EACH, Source, Target>,
-                                             cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
+    int across = pieces(columns, layout::columns);
+    int parts = parts_of_tiles(sums_of(target), slice, across, pieces(rows, layout::rows), slots);
+    cudaError_t error =
+        cudaFuncSetAttribute(tensor_product_kernel<WM, WN, N8, STEP, Source, Target>,
+                             cudaFuncAttributeMaxDynamicSharedMemorySize, shared);
     if (error != cudaSuccess)
         return cuda_check(error, "tensor_product_kernel");
-    LAUNCH((tensor_product_kernel<COLUMNS, EACH, Source, Target>), dim3(tiles, parts, slice->count),
-           TENSOR_THREADS, shared, cuda_stream(), slice->device_segments, source, weights, ld,
-           target);
+    LAUNCH((tensor_product_kernel<WM, WN, N8, STEP, Source, Target>),
+           dim3(across, parts, slice->count), layout::threads, shared, cuda_stream(),
+           slice->device_segments, source, weights, ld, target, layout::slots(depth));
     return cuda_launched("tensor_product_kernel");
 }
 
-/* As few blocks of columns as can be, and no wider than they must; smaller tiles where there are
- * too few for the device. */
+/* As few blocks of columns as can be, as the left side is made in each, and no wider than they
+ * must; the smallest tiles where there are too few for the device. */
 template <class Source, class Target>
 static enum status product(const struct slice *slice, const Source &source, const bf16 *weights,
                            int ld, const Target &target, int columns, int depth) {
     size_t rows = (size_t)largest_segment(slice) * source.z.height * source.z.width;
-    int wide = pieces(columns, 80), width = pieces(columns, wide);
-    size_t tiles = (rows + 127) / 128 * wide * slice->count;
-#define PRODUCT(COLUMNS, EACH)                                                                     \
-    product_of<COLUMNS, EACH>(slice, source, weights, ld, target, columns, depth, rows)
-    if (tiles < MULTIPROCESSORS / 2)
-        return PRODUCT(16, 1);
-    if (tiles < 2 * MULTIPROCESSORS)
-        return width <= 64 ? PRODUCT(64, 1) : PRODUCT(80, 1);
-    if (width <= 16)
-        return PRODUCT(16, 2);
-    if (width <= 24)
-        return PRODUCT(24, 2);
-    if (width <= 40)
-        return PRODUCT(40, 2);
-    return width <= 64 ? PRODUCT(64, 2) : PRODUCT(80, 2);
+    constexpr int LONG = left_of<bf16, Source>::rows::STREAMS == 1 ? 64 : 32;
+#define PRODUCT(WM, WN, N8, STEP)                                                                  \
+    product_of<WM, WN, N8, STEP>(slice, source, weights, ld, target, columns, depth, rows)
+    if (rows * slice->count <= 1024)
+        return PRODUCT(1, 4, 2, LONG);
+    if (columns <= 16)
+        return depth <= 16 ? PRODUCT(4, 1, 2, 16) : PRODUCT(4, 1, 2, 32);
+    if (columns <= 32)
+        return PRODUCT(4, 1, 4, 32);
+    if (columns <= 64 && depth <= 16)
+        return PRODUCT(4, 2, 4, 16);
+    if (columns <= 64)
+        return PRODUCT(4, 2, 4, LONG);
+    if (128 < columns && columns <= 160)
+        return PRODUCT(2, 5, 4, LONG);
+    return depth <= 32 ? PRODUCT(2, 4, 4, 32) : PRODUCT(2, 4, 4, LONG);
 #undef PRODUCT
 }
 

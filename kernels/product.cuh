@@ -104,14 +104,38 @@ times_slope8(enum activation activation, float (&value)[LANES], const float (&y)
         EACH(ACTIVATION_RELU);
     case ACTIVATION_RELU6:
         EACH(ACTIVATION_RELU6);
-    case ACTIVATION_HARD_SWISH:
-        EACH(ACTIVATION_HARD_SWISH);
+    case ACTIVATION_HARD_SWISH: /* but for the parabola's ends the slope is what saturates */
+#pragma unroll
+        for (int i = 0; i < LANES; i++) {
+            float line = fmaf(y[i], 1.0f / 3.0f, 0.5f);
+            float flat = __saturatef(fmaf(y[i], 1.0f / 3.0f, 0.5f));
+            value[i] *= fabsf(y[i]) < 3.0f ? line : flat;
+        }
+        break;
     case ACTIVATION_HARD_SIGMOID:
         EACH(ACTIVATION_HARD_SIGMOID);
     default:
         break;
     }
 #undef EACH
+}
+
+/* y becomes by y + plus, reading few rows at a time: registers are scarce. */
+static __device__ __forceinline__ void times_plus4(float (&y)[LANES], int first, const float *by,
+                                                   const float4 &plus) {
+    float4 times = *reinterpret_cast<const float4 *>(by + first);
+    y[first] = times.x * y[first] + plus.x, y[first + 1] = times.y * y[first + 1] + plus.y;
+    y[first + 2] = times.z * y[first + 2] + plus.z, y[first + 3] = times.w * y[first + 3] + plus.w;
+}
+static __device__ __forceinline__ void times_plus8(float (&y)[LANES], const float *by,
+                                                   const float *plus) {
+    times_plus4(y, 0, by, *reinterpret_cast<const float4 *>(plus));
+    times_plus4(y, 4, by, *reinterpret_cast<const float4 *>(plus + 4));
+}
+static __device__ __forceinline__ void times_plus_values8(float (&y)[LANES], const float *by,
+                                                          const float (&plus)[LANES]) {
+    times_plus4(y, 0, by, make_float4(plus[0], plus[1], plus[2], plus[3]));
+    times_plus4(y, 4, by, make_float4(plus[4], plus[5], plus[6], plus[7]));
 }
 
 /* ------------------------------------------------------------------ left: rows made on load */
@@ -253,7 +277,7 @@ template <class T> struct output_rows {
     bool vectors, summing;
     struct row_sums sums;
     float pivot[LANES]; /* near the first value: squares of differences to it lose no digits */
-    static constexpr bool AHEAD = false; /* whether row() reads memory */
+    static constexpr bool AHEAD = false; /* whether put() reads memory */
 
     __device__ __forceinline__ output_rows(const struct output_target &target,
                                            const struct segment &segment) {
@@ -267,6 +291,11 @@ template <class T> struct output_rows {
     }
     __device__ __forceinline__ void advance(int rows) {
         z += (ptrdiff_t)rows * ld;
+    }
+    /* Columns count from there. */
+    __device__ __forceinline__ void at_column(int column) {
+        z += column, kept -= column;
+        bias = bias == NULL ? NULL : bias + column;
     }
     __device__ __forceinline__ bool reads() const {
         return false;
@@ -346,9 +375,9 @@ template <class T> struct view_gradient_rows {
     const float *scale, *shift, *mean; /* NULL: no norm */
     int kept, ld, ld_z;
     enum activation activation;
-    bool vectors, vectors_z, through, accumulate, summing;
+    bool vectors, vectors_z, through, normed, accumulate, summing;
     struct row_sums sums;
-    float by[LANES], plus[LANES], middle[LANES];
+    const float *by, *plus, *middle; /* of the thread's channels: scale, shift, mean */
     static constexpr bool AHEAD = true;
 
     __device__ __forceinline__ view_gradient_rows(const struct gradient_target &target,
@@ -369,19 +398,17 @@ template <class T> struct view_gradient_rows {
             scale = target.view.norm.scale + row, shift = target.view.norm.shift + row;
             mean = target.view.norm.mean + row;
         }
+        normed = through && scale != NULL;
     }
     __device__ __forceinline__ void begin(int column) {
         sums.begin();
-#pragma unroll
-        for (int i = 0; i < LANES; i++)
-            by[i] = 1, plus[i] = middle[i] = 0;
-        if (through && scale != NULL && column < kept) {
-            load8(by, scale + column), load8(plus, shift + column);
-            load8(middle, mean + column);
-        }
+        by = scale + column, plus = shift + column, middle = mean + column;
     }
     __device__ __forceinline__ void advance(int rows) {
         gradient += (ptrdiff_t)rows * ld, z += (ptrdiff_t)rows * ld_z;
+    }
+    __device__ __forceinline__ void at_column(int column) {
+        gradient += column, z += column, kept -= column;
     }
     /* What put() wants of memory: z, or, accumulating (never both), the gradient so far. */
     __device__ __forceinline__ bool reads() const {
@@ -403,7 +430,9 @@ template <class T> struct view_gradient_rows {
             float y[LANES];
 #pragma unroll
             for (int i = 0; i < LANES; i++)
-                y[i] = by[i] * other[i] + plus[i];
+                y[i] = other[i];
+            if (normed)
+                times_plus8(y, by, plus);
             times_slope8(activation, value, y);
         }
         if (accumulate)
@@ -417,13 +446,21 @@ template <class T> struct view_gradient_rows {
 #pragma unroll
         for (int i = 0; i < LANES; i++) {
             sums.first[i] += value[i];
-            sums.second[i] += value[i] * (other[i] - middle[i]);
+            sums.second[i] += value[i] * other[i];
         }
     }
     __device__ __forceinline__ void row(int row, int column, float (&value)[LANES]) {
         put(row, column, value, read_at(row, column), false);
     }
+    /* Sums with z become sums with z - mean. */
     __device__ __forceinline__ void end() {
+        if (!normed)
+            return;
+        float mean_of[LANES];
+        load8(mean_of, middle);
+#pragma unroll
+        for (int i = 0; i < LANES; i++)
+            sums.second[i] -= sums.first[i] * mean_of[i];
     }
     static __device__ __forceinline__ void merge(float &rows, float &first, float &second,
                                                  float other_rows, float other_first,

@@ -1,10 +1,13 @@
 /* The product on tensor cores: bf16 operands, float sums.
  *
- * A block of four warps makes a tile of rows x COLUMNS at a time and walks the tiles of its part.
- * Steps of k of all its tiles form one sequence, whose raw operands are copied to shared memory
- * some steps ahead. Each warp owns EACH times 16 rows: it makes its fragments in registers, once
- * per element, and hands its sums to threads of neighbouring channels through its own corner of
- * shared memory.
+ * A block of WM x WN warps makes a tile of rows x columns at a time and walks the tiles of its
+ * part. Steps of k of all its tiles form one sequence, whose raw operands are copied to shared
+ * memory some steps ahead; the left one is made into what is multiplied one step ahead. Where all
+ * of k is few steps, the weights stay in shared memory for all tiles.
+ *
+ * A warp owns 32 rows and 8 N8 columns. Which columns the positions of a fragment stand for is ours
+ * to choose: those that a lane holds are neighbours, 2 N8 of them, so that sums go from registers
+ * to memory a vector at a time.
  */
 #ifndef TAPER_PRODUCT_TENSOR_CUH
 #define TAPER_PRODUCT_TENSOR_CUH
@@ -12,106 +15,101 @@
 #include "product_left.cuh"
 
 constexpr int TENSOR_SHARED = 227 << 10; /* of a multiprocessor, for all its blocks */
+constexpr int TENSOR_RESIDENT = 160;     /* k whose weights may stay */
+constexpr int TENSOR_WARPS = 16;         /* of a multiprocessor, that registers allow */
 
-/* Shared memory, in bytes: steps; corners; what the result reads, of one tile; rows of constants
- * for the result; coefficients of the left side. */
-template <int COLUMNS, int EACH, class Left, class Result> struct tensor_layout {
-    static constexpr int rows = TENSOR_WARPS * 16 * EACH;
-    static constexpr int right = Left::STREAMS * rows * TENSOR_STEP * 2;
-    static constexpr int step = right + COLUMNS * TENSOR_STEP * 2;
-    /* The smallest tiles are for few rows and deep k: one block has a multiprocessor to itself, and
-     * waits for memory. */
-    static constexpr int stages = COLUMNS * EACH == 16 ? 8 : Left::STREAMS * EACH > 2 ? 3 : 4;
-    static constexpr int octets = COLUMNS / LANES;
-    static constexpr int corner_rows = COLUMNS <= 32 ? 16 : 8;
-    static constexpr int row_lanes = WARP / octets < corner_rows ? WARP / octets : corner_rows;
-    static constexpr int pitch = COLUMNS % 16 == 0 ? COLUMNS + 8 : COLUMNS; /* floats */
-    static constexpr int corner = corner_rows * pitch;                      /* floats of a warp */
+/* Shared memory, in bytes: steps of the left side; the threads' sums; what they read ahead; rows of
+ * constants for the result; steps of weights; coefficients of the left side. */
+template <int WM, int WN, int N8, int STEP, class Left, class Result> struct tensor_layout {
+    static constexpr int threads = WM * WN * WARP, run = 2 * N8;
+    static constexpr int rows = WM * 32, columns = WN * N8 * 8;
+    static constexpr int most_blocks = TENSOR_WARPS / (WM * WN);
 
-    static constexpr int corners = stages * step;
-    static constexpr int ahead = corners + TENSOR_WARPS * corner * 4;
-    static constexpr int constants = ahead + (Result::AHEAD ? rows * COLUMNS * 2 : 0);
-    static constexpr int coefficients = constants + TENSOR_WARPS * COLUMNS * 4;
+    static constexpr int left = Left::STREAMS * rows * STEP * 2, right = columns * STEP * 2;
+    static constexpr int own = threads * 2 * LANES * 4 + (Result::AHEAD ? rows * columns * 2 : 0);
+    static constexpr int room = TENSOR_SHARED / most_blocks - own - (12 << 10);
+    /* An A100 gives a block 163 kB. */
+    static constexpr int fit = (room < 112 << 10 ? room : 112 << 10) / (left + right);
+    /* The smallest tiles are for few rows and deep k: they wait for memory. */
+    static constexpr int stages = rows == 32 ? 8 : fit < 3 ? 3 : fit > 6 ? 6 : fit;
 
-    static constexpr int merge = merge_floats(TENSOR_WARPS * row_lanes, COLUMNS) * 4;
-    static_assert(merge <= coefficients, "the merge takes the place of the steps");
+    static constexpr int sums = stages * left;
+    static constexpr int ahead = sums + threads * 2 * LANES * 4;
+    static constexpr int constants = sums + own;
+    static constexpr int rights = constants + (WM > 3 ? WM : 3) * columns * 4;
+    static constexpr int have_room = TENSOR_SHARED / (rights + 3 * right);
+    static constexpr int blocks = have_room < most_blocks ? have_room : most_blocks;
+    static_assert(merge_floats(WM, columns) * 4 <= sums, "the merge takes the steps' place");
 
-    /* Blocks of a multiprocessor. */
-    static constexpr int registers_allow = COLUMNS * EACH > 48 ? 3 : 4;
-    static constexpr int room = TENSOR_SHARED / (coefficients + (4 << 10));
-    static constexpr int blocks = room < registers_allow ? room : registers_allow;
-
+    static int slots(int depth) { /* of weights */
+        return depth <= TENSOR_RESIDENT ? pieces(depth, STEP) : stages;
+    }
     static int shared(int depth) { /* depth: most of k */
-        return coefficients + Left::COEFFICIENTS * round_up(depth, TENSOR_STEP) * 4;
+        return rights + slots(depth) * right + Left::COEFFICIENTS * round_up(depth, STEP) * 4;
     }
 };
 
-/* Weights of one step, [column][k]. k past the kept channels, which may be NaN, becomes zero where
- * a fragment reaches. */
-template <int COLUMNS>
-static __device__ __forceinline__ void tensor_copy_weights(bf16 *to, const bf16 *at, int ld,
+/* ------------------------------------------------------------------ operands */
+
+/* Where a chunk of a column's weights lies: the rows of a matrix are RUN columns apart by pairs,
+ * and must fall on different banks. */
+template <int STEP, int RUN> static __device__ __forceinline__ int right_at(int column, int chunk) {
+    int pair = column / RUN & 3;
+    int other = STEP == 64 ? pair * 2 + (column & 1) : STEP == 32 ? pair : pair & 1;
+    return column * STEP + (chunk ^ other) * LANES;
+}
+
+/* Weights of a step, [column][k]. k past the kept channels, which may be NaN, is zero. columns and
+ * kept: how many there are from the thread's first on. */
+template <int COLUMNS, int RUN, class Share>
+static __device__ __forceinline__ void tensor_copy_weights(bf16 *to, const bf16 *from, int ld,
                                                            int columns, int kept) {
-    if (kept <= (tensor_lane() % 16 == 0 ? 0 : -LANES))
+    constexpr int AT_ONCE = Share::pass / (4 * RUN) * (4 * RUN); /* every pass has the same banks */
+    if (AT_ONCE < Share::pass && Share::row() >= AT_ONCE)
         return;
-    to += tensor_own();
+    int bytes = Share::bytes(kept);
+    to += right_at<Share::step, RUN>(Share::row(), Share::chunk());
 #pragma unroll
-    for (int pass = 0; pass < COLUMNS; pass += TENSOR_PASS) {
-        if (pass >= columns || (pass + TENSOR_PASS > COLUMNS && tensor_row() + pass >= COLUMNS))
-            return;
-        const bf16 *from = at + (ptrdiff_t)pass * ld;
-        if (kept >= LANES)
-            copy_async(to + pass * TENSOR_STEP, from);
-        else
-#pragma unroll 1
-            for (int i = 0; i < LANES; i++)
-                to[pass * TENSOR_STEP + i] = i < kept ? from[i] : from_float<bf16>(0.0f);
+    for (int pass = 0; pass < COLUMNS; pass += AT_ONCE, from += (ptrdiff_t)AT_ONCE * ld)
+        if (pass + AT_ONCE <= COLUMNS || pass + Share::row() < COLUMNS)
+            copy_async_some(to + pass * Share::step, from, pass < columns ? bytes : 0);
+}
+
+/* Where a lane finds its rows of the warp's matrices in a step of either side. */
+template <int N8, class Share> struct tensor_lanes {
+    int left, right;
+
+    __device__ __forceinline__ tensor_lanes(int first_row, int first_column) {
+        int lane = threadIdx.x % WARP, row = lane % 8;
+        left = Share::at(first_row + lane % 16, lane / 16);
+        right =
+            right_at<Share::step, 2 * N8>(first_column + row / 2 * 2 * N8 + row % 2, lane / 8 % 2) +
+            lane / 16 * 2 * Share::step;
     }
-}
+};
 
-/* Bits of a pair of k that are kept: the others may be NaN. */
-static __device__ __forceinline__ unsigned kept_pair(int k, int kept) {
-    return (k < kept ? 0xffffu : 0u) | (k + 1 < kept ? 0xffff0000u : 0u);
-}
-
-/* One step of k for the warp's rows. */
-template <int COLUMNS, int EACH, class Left>
+/* One step of k for the warp's rows and columns; kept: k from the step's first on. */
+template <int N8, class Share>
 static __device__ __forceinline__ void
-tensor_multiply(sum_fragment (&sums)[EACH][COLUMNS / 8], const Left &left,
-                const struct fragment_rows<EACH> &rows, const bf16 *lefts, const bf16 *rights,
-                const float *coefficients, int pitch, int k) {
-    constexpr int ROWS = TENSOR_WARPS * 16 * EACH;
-    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, pair = lane % 4 * 2;
+tensor_multiply(sum_fragment (&sums)[2][N8], const bf16 *lefts, const bf16 *rights,
+                const struct tensor_lanes<N8, Share> &lanes, int kept) {
 #pragma unroll
-    for (int in_step = 0; in_step < TENSOR_STEP; in_step += 16) {
-        int first = k + in_step;
-        if (first >= left.kept)
+    for (int in_step = 0; in_step < Share::step; in_step += 16) {
+        if (in_step >= kept)
             return;
-        left_fragment a[EACH];
-        make_fragments<EACH, ROWS>(
-            left, rows, a,
-            lefts + tensor_at(warp * 16 * EACH + lane % 16, in_step / LANES + lane / 16),
-            coefficients + first + pair, pitch, first + pair);
-        if (first + 16 > left.kept) {
-            unsigned low = kept_pair(first + pair, left.kept);
-            unsigned high = kept_pair(first + pair + 8, left.kept);
+        left_fragment a[2];
 #pragma unroll
-            for (int e = 0; e < EACH; e++)
-                a[e][0] &= low, a[e][1] &= low, a[e][2] &= high, a[e][3] &= high;
-        }
+        for (int e = 0; e < 2; e++)
+            load_matrices(a[e], lefts + (lanes.left ^ in_step) + e * 16 * Share::step);
 #pragma unroll
-        for (int n = 0; n < COLUMNS; n += 16) {
-            /* An odd last block of columns is loaded twice. */
-            int column = lane / 16 * 8 + lane % 8;
-            column = n + 8 < COLUMNS ? column : lane % 8;
+        for (int n = 0; n < N8; n += 2) {
             unsigned b[4];
-            load_matrices(b, rights + n * TENSOR_STEP +
-                                 tensor_at(column, in_step / LANES + lane / 8 % 2));
+            load_matrices(b, rights + (lanes.right ^ in_step) + n * 2 * Share::step);
             right_fragment one = {b[0], b[1]}, other = {b[2], b[3]};
 #pragma unroll
-            for (int e = 0; e < EACH; e++) {
-                multiply_add(sums[e][n / 8], a[e], one);
-                if (n + 8 < COLUMNS)
-                    multiply_add(sums[e][n / 8 + 1], a[e], other);
+            for (int e = 0; e < 2; e++) {
+                multiply_add(sums[e][n], a[e], one);
+                multiply_add(sums[e][n + 1], a[e], other);
             }
         }
     }
@@ -119,128 +117,190 @@ tensor_multiply(sum_fragment (&sums)[EACH][COLUMNS / 8], const Left &left,
 
 /* ------------------------------------------------------------------ the result's side */
 
-/* What a thread knows of its columns stays in shared memory while it multiplies. Moments: a pivot
- * for each warp, the first of its sums; fetched while the corner still holds them. */
-template <int COLUMNS>
-static __device__ __forceinline__ void constants_begin(const output_rows<bf16> &, float *, int) {
-}
-template <int COLUMNS>
-static __device__ __forceinline__ void constants_fetch(output_rows<bf16> &result, float *constants,
-                                                       const float *corner, int octet,
-                                                       bool starts) {
-    if (!result.summing)
-        return;
-    float *own = constants + threadIdx.x / WARP * COLUMNS + octet;
-    load8(result.pivot, starts ? corner + octet : own);
-    if (starts && threadIdx.x % WARP < COLUMNS / LANES)
-        store8(own, result.pivot);
-}
+/* The vectors of a warp's tile that a lane finishes: `count`, of the channels from `octet` on, in
+ * rows `apart` from each other. */
+template <int N8> struct store_lane;
 
-template <int COLUMNS>
-static __device__ __forceinline__ void constants_begin(const view_gradient_rows<bf16> &result,
-                                                       float *constants, int first_column) {
-    for (int i = threadIdx.x; i < COLUMNS; i += TENSOR_THREADS) {
-        bool normed = result.through && result.scale != NULL && first_column + i < result.kept;
-        constants[i] = normed ? result.scale[first_column + i] : 1.0f;
-        constants[COLUMNS + i] = normed ? result.shift[first_column + i] : 0.0f;
-        constants[2 * COLUMNS + i] = normed ? result.mean[first_column + i] : 0.0f;
+template <> struct store_lane<4> {
+    static constexpr int count = 4, apart = 8;
+    static constexpr int same = WARP - 4; /* bits in which lanes of the same channels differ */
+
+    static __device__ __forceinline__ int octet() {
+        return threadIdx.x % 4 * LANES;
     }
-}
-template <int COLUMNS>
-static __device__ __forceinline__ void constants_fetch(view_gradient_rows<bf16> &result,
-                                                       float *constants, const float *, int octet,
-                                                       bool) {
-    if (!result.through)
-        return;
-    load8(result.by, constants + octet), load8(result.plus, constants + COLUMNS + octet);
-    load8(result.middle, constants + 2 * COLUMNS + octet);
-}
-
-/* Which octet of the columns a thread finishes, and in which rows of a pass over the corner. */
-template <class Layout> struct store_lane {
-    int octet, row;
-    bool busy;
-
-    __device__ __forceinline__ store_lane(int columns) {
-        int lane = threadIdx.x % WARP;
-        octet = lane % Layout::octets * LANES, row = lane / Layout::octets;
-        busy = row < Layout::row_lanes && octet < columns;
+    static __device__ __forceinline__ int row() {
+        return threadIdx.x % WARP / 4;
+    }
+    static __device__ __forceinline__ void take(float (&value)[LANES],
+                                                const sum_fragment (&sums)[2][4], int which) {
+#pragma unroll
+        for (int i = 0; i < LANES; i++)
+            value[i] = sums[which / 2][i / 2][which % 2 * 2 + i % 2];
     }
 };
 
-/* Copies what the result will read for the warp's rows of a tile; each thread copies what it will
- * read itself. rows: of the tile from the warp's first on. */
-template <class Layout, int COLUMNS, int EACH, class Result>
-static __device__ __forceinline__ void
-tensor_read_ahead(const Result &result, bf16 *to, int first_row, int rows, int first_column) {
-    struct store_lane<Layout> lane(result.kept - first_column);
-    if (!Result::AHEAD || !lane.busy || !result.reads() || !result.reads_vectors())
+/* A lane holds half a vector in each of two rows; it takes the other half of one from the lane
+ * beside it. */
+template <> struct store_lane<2> {
+    static constexpr int count = 2, apart = 16;
+    static constexpr int same = WARP - 4 + 1;
+
+    static __device__ __forceinline__ int octet() {
+        return threadIdx.x % 4 / 2 * LANES;
+    }
+    static __device__ __forceinline__ int row() {
+        return threadIdx.x % WARP / 4 + threadIdx.x % 2 * 8;
+    }
+    static __device__ __forceinline__ void take(float (&value)[LANES],
+                                                const sum_fragment (&sums)[2][2], int which) {
+        bool odd = threadIdx.x % 2 != 0;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            float upper = sums[which][i / 2][i % 2], lower = sums[which][i / 2][2 + i % 2];
+            float other = __shfl_xor_sync(0xffffffffu, odd ? upper : lower, 1);
+            value[i] = odd ? other : upper;
+            value[4 + i] = odd ? lower : other;
+        }
+    }
+};
+
+/* What a thread knows of its columns stays in shared memory while it multiplies, and so do its
+ * sums. Moments: a pivot that a warp has in common, so that its lanes' sums can be added. */
+static __device__ __forceinline__ void constants_begin(output_rows<bf16> &, float *, int, int,
+                                                       int) {
+}
+template <class Lane>
+static __device__ __forceinline__ void constants_fetch(output_rows<bf16> &result, float *constants,
+                                                       int columns, int warp_row,
+                                                       const float (&value)[LANES], bool starts) {
+    if (!result.summing)
         return;
-    const bf16 *from = result.read_at(first_row + lane.row, first_column + lane.octet);
-    ptrdiff_t ld = result.read_at(1, 0) - result.read_at(0, 0);
+    float *own = constants + warp_row * columns;
+    if (!starts) {
+        load8(result.pivot, own);
+        return;
+    }
+    int first = threadIdx.x % WARP & ~Lane::same;
 #pragma unroll
-    for (int first = 0; first < 16 * EACH; first += Layout::corner_rows)
-#pragma unroll
-        for (int pass = 0; pass < Layout::corner_rows; pass += Layout::row_lanes)
-            if (pass + lane.row < Layout::corner_rows && first + pass + lane.row < rows)
-                copy_async(to + (first + pass + lane.row) * COLUMNS + lane.octet,
-                           from + (first + pass) * ld);
+    for (int i = 0; i < LANES; i++)
+        result.pivot[i] = __shfl_sync(0xffffffffu, value[i], first);
+    if (first == (int)threadIdx.x % WARP)
+        store8(own, result.pivot);
 }
 
-/* The warp's sums go to the result, some rows at a time. */
-template <class Layout, int COLUMNS, int EACH, class Result>
+static __device__ __forceinline__ void constants_begin(view_gradient_rows<bf16> &result,
+                                                       float *constants, int columns,
+                                                       int first_column, int octet) {
+    result.by = constants + octet, result.plus = result.by + columns;
+    result.middle = result.plus + columns;
+    if (!result.normed)
+        return;
+    for (int i = threadIdx.x * 4; i < columns && first_column + i < result.kept;
+         i += blockDim.x * 4) {
+        copy_async(constants + i, result.scale + first_column + i);
+        copy_async(constants + columns + i, result.shift + first_column + i);
+        copy_async(constants + 2 * columns + i, result.mean + first_column + i);
+    }
+}
+template <class Lane>
+static __device__ __forceinline__ void constants_fetch(view_gradient_rows<bf16> &, float *, int,
+                                                       int, const float (&)[LANES], bool) {
+}
+
+static __device__ __forceinline__ void sums_fetch(struct row_sums &sums, const float4 *slots) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        float4 four = slots[i * blockDim.x];
+        float(&of)[LANES] = i < 2 ? sums.first : sums.second;
+        of[i % 2 * 4] = four.x, of[i % 2 * 4 + 1] = four.y;
+        of[i % 2 * 4 + 2] = four.z, of[i % 2 * 4 + 3] = four.w;
+    }
+}
+static __device__ __forceinline__ void sums_leave(const struct row_sums &sums, float4 *slots) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const float(&of)[LANES] = i < 2 ? sums.first : sums.second;
+        slots[i * blockDim.x] =
+            make_float4(of[i % 2 * 4], of[i % 2 * 4 + 1], of[i % 2 * 4 + 2], of[i % 2 * 4 + 3]);
+    }
+}
+
+/* Copies what the thread will read of a tile. rows: from its first on. */
+template <class Lane, class Result>
+static __device__ __forceinline__ void tensor_read_ahead(const Result &result, uint4 *ahead,
+                                                         int rows) {
+    if (!result.reads() || !result.reads_vectors() || result.kept <= 0)
+        return;
+    const bf16 *from = result.read_at(0, 0);
+    ptrdiff_t apart = result.read_at(Lane::apart, 0) - from;
+#pragma unroll
+    for (int v = 0; v < Lane::count; v++, from += apart)
+        if (v * Lane::apart < rows)
+            copy_async(ahead + v * blockDim.x, from);
+}
+
+/* The warp's sums go to the result, which ends behind the warp's rows. */
+template <class Lane, int N8, class Result>
 static __device__ __forceinline__ void
-tensor_store(const sum_fragment (&sums)[EACH][COLUMNS / 8], Result &result, float *corner,
-             const bf16 *ahead, float *constants, int first_row, int rows, int first_column,
-             bool starts) {
-    struct store_lane<Layout> lane(result.kept - first_column);
+tensor_store(const sum_fragment (&sums)[2][N8], Result &result, const uint4 *ahead,
+             float *constants, int columns, int warp_row, int rows, bool starts) {
     bool whole = Result::AHEAD && result.reads_vectors();
-    int at = threadIdx.x % WARP / 4 * Layout::pitch + threadIdx.x % 4 * 2;
 #pragma unroll
-    for (int first = 0; first < 16 * EACH; first += Layout::corner_rows) {
-        __syncwarp();
+    for (int v = 0; v < Lane::count; v++, result.advance(Lane::apart)) {
+        float value[LANES];
+        Lane::take(value, sums, v);
+        if (v == 0)
+            constants_fetch<Lane>(result, constants, columns, warp_row, value, starts);
+        if (v * Lane::apart >= rows || result.kept <= 0)
+            continue;
+        const bf16 *read =
+            whole ? reinterpret_cast<const bf16 *>(ahead + v * blockDim.x) : result.read_at(0, 0);
+        result.put(0, 0, value, read, whole);
+    }
+}
+
+/* Rows of a part that a thread has finished; row: its first in a tile. */
+template <class Lane>
+static __device__ __forceinline__ int rows_finished(int rows, int row, int tile) {
+    int finished = 0;
 #pragma unroll
-        for (int eight = first / 8; eight < (first + Layout::corner_rows) / 8; eight++)
+    for (int v = 0; v < Lane::count; v++)
+        finished += max(0, rows - row - v * Lane::apart + tile - 1) / tile;
+    return finished;
+}
+
+/* Adds the sums of a warp's lanes of the same channels. */
+static __device__ __forceinline__ void add_lanes(struct row_sums &sums, int same) {
 #pragma unroll
-            for (int n = 0; n < COLUMNS / 8; n++)
-                *reinterpret_cast<float2 *>(corner + at + (eight * 8 - first) * Layout::pitch +
-                                            n * 8) =
-                    make_float2(sums[eight / 2][n][eight % 2 * 2],
-                                sums[eight / 2][n][eight % 2 * 2 + 1]);
-        __syncwarp();
-        if (first == 0)
-            constants_fetch<COLUMNS>(result, constants, corner, lane.octet, starts);
-            /* Not unrolled: the instructions must stay in the cache. */
-#pragma unroll 1
-        for (int pass = 0; pass < Layout::corner_rows; pass += Layout::row_lanes) {
-            int row = pass + lane.row;
-            if (!lane.busy || row >= Layout::corner_rows || first + row >= rows)
-                continue;
-            float value[LANES];
-            load8(value, corner + row * Layout::pitch + lane.octet);
-            const bf16 *read =
-                whole ? ahead + (first + row) * COLUMNS + lane.octet
-                      : result.read_at(first_row + first + row, first_column + lane.octet);
-            result.put(first_row + first + row, first_column + lane.octet, value, read, whole);
+    for (int bit = 1; bit < WARP; bit *= 2) {
+        if ((same & bit) == 0)
+            continue;
+        sums.rows += __shfl_xor_sync(0xffffffffu, sums.rows, bit);
+#pragma unroll
+        for (int i = 0; i < LANES; i++) {
+            sums.first[i] += __shfl_xor_sync(0xffffffffu, sums.first[i], bit);
+            sums.second[i] += __shfl_xor_sync(0xffffffffu, sums.second[i], bit);
         }
     }
 }
 
 /* ------------------------------------------------------------------ the kernel */
 
-template <int COLUMNS, int EACH, class Source, class Target>
-using tensor_layout_of = tensor_layout<COLUMNS, EACH, typename left_of<bf16, Source>::rows,
+template <int WM, int WN, int N8, int STEP, class Source, class Target>
+using tensor_layout_of = tensor_layout<WM, WN, N8, STEP, typename left_of<bf16, Source>::rows,
                                        typename result_of<bf16, Target>::rows>;
 
-template <int COLUMNS, int EACH, class Source, class Target>
-__global__ void __launch_bounds__(TENSOR_THREADS,
-                                  (tensor_layout_of<COLUMNS, EACH, Source, Target>::blocks))
+/* slots: steps of weights that there is room for. */
+template <int WM, int WN, int N8, int STEP, class Source, class Target>
+__global__ void __launch_bounds__((tensor_layout_of<WM, WN, N8, STEP, Source, Target>::threads),
+                                  (tensor_layout_of<WM, WN, N8, STEP, Source, Target>::blocks))
     tensor_product_kernel(const struct segment *segments, Source source, const bf16 *weights,
-                          int ld, Target target) {
+                          int ld, Target target, int slots) {
     const struct segment segment = segments[blockIdx.z];
     typedef typename left_of<bf16, Source>::rows Left;
     typedef typename result_of<bf16, Target>::rows Result;
-    typedef tensor_layout_of<COLUMNS, EACH, Source, Target> layout;
+    typedef tensor_layout_of<WM, WN, N8, STEP, Source, Target> layout;
+    typedef store_lane<N8> store;
     Left left(source, segment);
     Result result(target, segment);
     const struct partial_sums &norm_sums = sums_of(target);
@@ -248,94 +308,136 @@ __global__ void __launch_bounds__(TENSOR_THREADS,
     struct part_rows part = rows_of_part(source.z, segment, blockIdx.y, gridDim.y, layout::rows);
     if (blockIdx.x == 0) /* there may be more parts than blocks */
         for (int other = threadIdx.x * gridDim.y + blockIdx.y; other < norm_sums.parts;
-             other += TENSOR_THREADS * gridDim.y)
+             other += layout::threads * gridDim.y)
             *norm_sums.count_at(segment, other) =
                 absent || threadIdx.x > 0 || other != (int)blockIdx.y
                     ? 0.0f
                     : (float)(part.end - part.begin);
-    int first_column = blockIdx.x * COLUMNS;
+    int first_column = blockIdx.x * layout::columns;
     if (absent || first_column >= result.kept || part.begin >= part.end)
         return;
 
     DYNAMIC_SHARED(char, shared);
-    int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    float *corner = reinterpret_cast<float *>(shared + layout::corners) + warp * layout::corner;
-    bf16 *ahead = reinterpret_cast<bf16 *>(shared + layout::ahead) + warp * 16 * EACH * COLUMNS;
+    float4 *own_sums = reinterpret_cast<float4 *>(shared + layout::sums) + threadIdx.x;
+    uint4 *ahead = reinterpret_cast<uint4 *>(shared + layout::ahead) + threadIdx.x;
     float *constants = reinterpret_cast<float *>(shared + layout::constants);
-    float *coefficients = reinterpret_cast<float *>(shared + layout::coefficients);
-    int steps = left.kept > 0 ? (left.kept + TENSOR_STEP - 1) / TENSOR_STEP : 1;
-    int pitch = steps * TENSOR_STEP;
+    bf16 *rights = reinterpret_cast<bf16 *>(shared + layout::rights);
+    float *coefficients =
+        reinterpret_cast<float *>(shared + layout::rights + slots * layout::right);
+    typedef tensor_share<STEP, layout::threads> share;
+    int pitch = left.kept > 0 ? (left.kept + STEP - 1) / STEP * STEP : STEP;
+    bool resident = pitch <= slots * STEP;
+    auto left_step = [&](int at) { return reinterpret_cast<bf16 *>(shared + at); };
+    auto right_step = [&](int at, int k) {
+        return rights + (resident ? k / STEP : at / layout::left) * (layout::right / 2);
+    };
+    auto next_left = [](int at) {
+        return at + layout::left == layout::stages * layout::left ? 0 : at + layout::left;
+    };
 
-    tensor_left<layout::rows, Left> streams(left, part.begin);
-    const bf16 *column = weights + (size_t)(first_column + tensor_row()) * ld + tensor_lane();
-    int copied_row = part.begin, copied_k = 0, copied_stage = 0;
-    auto copy_step = [&]() {
-        if (copied_row < part.end) {
-            bf16 *step = reinterpret_cast<bf16 *>(shared + copied_stage * layout::step);
-            int kept = left.kept - copied_k - tensor_lane();
-            streams.copy(step, part.end - copied_row - tensor_row(), kept);
-            tensor_copy_weights<COLUMNS>(step + layout::right / 2, column + copied_k, ld,
-                                         result.kept - first_column - tensor_row(), kept);
-            copied_k += TENSOR_STEP;
-            bool row_done = copied_k == pitch;
-            streams.next(row_done ? layout::rows : 0, row_done ? TENSOR_STEP - pitch : TENSOR_STEP);
-            copied_row += row_done ? layout::rows : 0;
-            copied_k = row_done ? 0 : copied_k;
-            copied_stage = copied_stage + 1 == layout::stages ? 0 : copied_stage + 1;
+    typedef tensor_left<layout::rows, share, Left> left_side;
+    left_side side(left, part.begin);
+    const bf16 *column = weights + (size_t)(first_column + share::row()) * ld + share::lane();
+    int columns = result.kept - first_column;
+    int copied_rows = part.end - part.begin - share::row(), copied_kept = left.kept - share::lane();
+    bool weights_too = true;
+    auto copy_step = [&](int to) {
+        if (copied_rows + share::row() > 0) {
+            if (share::reached(copied_kept)) {
+                side.copy(left_step(to), copied_rows, copied_kept);
+                if (weights_too)
+                    tensor_copy_weights<layout::columns, layout::run, share>(
+                        right_step(to, left.kept - share::lane() - copied_kept), column, ld,
+                        columns - share::row(), copied_kept);
+            }
+            copied_kept -= STEP;
+            if (copied_kept + share::lane() > 0) {
+                side.next(0, STEP);
+                column += STEP;
+            } else {
+                side.next(layout::rows, STEP - pitch);
+                column += STEP - pitch;
+                copied_rows -= layout::rows;
+                copied_kept = left.kept - share::lane();
+                weights_too = !resident;
+            }
         }
         copy_async_commit();
     };
+    bool direct = left_side::direct(left);
+    auto fetch_step = [&](int row, int k) {
+        if (direct || row >= part.end)
+            return;
+        if (k == 0)
+            side.begin_tile(left, row, part.end);
+        side.fetch(left, k);
+    };
+    auto make_step = [&](int row, int k, int at) {
+        if (!direct && row < part.end)
+            side.make(left, left_step(at), k, coefficients, pitch);
+    };
 
-    decltype(streams)::copy_coefficients(left, coefficients, pitch);
+    int warp = threadIdx.x / WARP, in_tile = warp / WN * 32, in_columns = warp % WN * N8 * 8;
+    const struct tensor_lanes<N8, share> lanes(in_tile, in_columns);
+    bool busy = in_columns < columns;
+    int row = in_tile + store::row(), octet = in_columns + store::octet();
+    left_side::copy_coefficients(left, coefficients, pitch);
+    constants_begin(result, constants, layout::columns, first_column, octet);
 #pragma unroll 1
     for (int i = 0; i < layout::stages - 1; i++)
-        copy_step();
-    int in_tile = warp * 16 * EACH;
+        copy_step(i * layout::left);
+    result.advance(part.begin + row);
+    result.at_column(first_column + octet);
+    fetch_step(part.begin, 0);
+    copy_async_wait<layout::stages - 2>();
+    __syncthreads(); /* coefficients are copied by others */
+    make_step(part.begin, 0, 0);
+    __syncthreads();
+    int at = 0;
     result.sums.begin();
-    result.advance(part.begin);
-    tensor_read_ahead<layout, COLUMNS, EACH>(result, ahead, in_tile,
-                                             part.end - part.begin - in_tile, first_column);
-    if (Result::AHEAD)
-        copy_async_commit();
-    constants_begin<COLUMNS>(result, constants, first_column);
-    int stage = 0;
+    bool starts = true;
     for (int first = part.begin; first < part.end; first += layout::rows) {
-        sum_fragment sums[EACH][COLUMNS / 8] = {};
-        struct fragment_rows<EACH> rows(left, first + in_tile + lane / 4, part.end);
-        for (int k = 0; k < pitch; k += TENSOR_STEP) {
-            copy_async_wait<layout::stages - 2>();
-            __syncthreads();
-            copy_step();
-            const bf16 *step = reinterpret_cast<const bf16 *>(shared + stage * layout::step);
-            tensor_multiply<COLUMNS, EACH>(sums, left, rows, step, step + layout::right / 2,
-                                           coefficients, pitch, k);
-            stage = stage + 1 == layout::stages ? 0 : stage + 1;
-        }
-        /* What was read ahead is older than the tile's steps, of which there is at least one. */
-        if (Result::AHEAD)
-            copy_async_wait<1>();
-        tensor_store<layout, COLUMNS, EACH>(sums, result, corner, ahead, constants, in_tile,
-                                            part.end - first - in_tile, first_column,
-                                            first == part.begin);
-        result.advance(layout::rows);
-        if (Result::AHEAD) {
-            if (first + layout::rows < part.end)
-                tensor_read_ahead<layout, COLUMNS, EACH>(result, ahead, in_tile,
-                                                         part.end - first - layout::rows - in_tile,
-                                                         first_column);
+        if constexpr (Result::AHEAD) {
+            tensor_read_ahead<store>(result, ahead, part.end - first - row);
             copy_async_commit();
         }
+        sum_fragment sums[2][N8] = {};
+        for (int k = 0; k < pitch; k += STEP) {
+            int next_k = k + STEP < pitch ? k + STEP : 0;
+            int next_row = next_k > 0 ? first : first + layout::rows;
+            copy_step(at > 0 ? at - layout::left : (layout::stages - 1) * layout::left);
+            fetch_step(next_row, next_k);
+            if (busy)
+                tensor_multiply<N8, share>(sums, left_step(at), right_step(at, k), lanes,
+                                           left.kept - k);
+            copy_async_wait<layout::stages - 2>();
+            at = next_left(at);
+            make_step(next_row, next_k, at);
+            __syncthreads();
+        }
+        /* What was read ahead is older than the tile's steps. */
+        if (Result::AHEAD && pitch < (layout::stages - 1) * STEP)
+            copy_async_wait<1>();
+        if (!starts)
+            sums_fetch(result.sums, own_sums);
+        if (busy)
+            tensor_store<store, N8>(sums, result, ahead, constants + octet, layout::columns,
+                                    warp / WN, part.end - first - row, starts);
+        starts = false;
+        if (first + layout::rows < part.end)
+            sums_leave(result.sums, own_sums);
+        result.advance(layout::rows - 32);
     }
     copy_async_wait<0>();
-    __syncthreads();
     if (norm_sums.parts == 0)
         return;
-    int octet = lane % layout::octets * LANES, row_lane = lane / layout::octets;
-    constants_fetch<COLUMNS>(result, constants, corner, octet, false);
-    __syncthreads(); /* the merge may reach the constants */
-    merge_sums(result, reinterpret_cast<float *>(shared), TENSOR_WARPS * layout::row_lanes,
-               row_lane < layout::row_lanes ? warp * layout::row_lanes + row_lane : -1, COLUMNS,
-               octet, norm_sums, segment, blockIdx.y, first_column);
+    part = rows_of_part(source.z, segments[blockIdx.z], blockIdx.y, gridDim.y, layout::rows);
+    result.sums.rows = rows_finished<store>(part.end - part.begin, row, layout::rows);
+    add_lanes(result.sums, store::same);
+    result.kept += first_column + octet;
+    bool leads = busy && (threadIdx.x % WARP & store::same) == 0;
+    merge_sums(result, reinterpret_cast<float *>(shared), WM, leads ? warp / WN : -1,
+               layout::columns, octet, norm_sums, segments[blockIdx.z], blockIdx.y, first_column);
 }
 
 #endif
