@@ -2,7 +2,7 @@
 #ifndef TAPER_SQUEEZE_EXCITE_CUH
 #define TAPER_SQUEEZE_EXCITE_CUH
 
-#include "image_mean.cuh"
+#include "image_sums.cuh"
 
 /* In scratch: a row per image, not rounded to T. Backward they are zero past the channels that an
  * image keeps, so that images of all widths make one matrix; d_gate and d_hidden are gradients
@@ -15,13 +15,6 @@ struct excite_rows {
 };
 
 struct excite_rows excite_rows_of(const struct squeeze_excite *squeeze, const struct slice *slice);
-
-/* Of a tensor with one pixel per image. */
-template <class T>
-static __device__ __forceinline__ T *tensor_row(const struct tensor &tensor,
-                                                const struct segment &segment, int image) {
-    return segment_data<T>(tensor, segment) + (size_t)image * tensor_ld(&tensor, &segment);
-}
 
 /* rows.pooled -> hidden, gate */
 template <class T>
