@@ -32,22 +32,20 @@ __device__ __forceinline__ void load_image(struct image_lanes &lanes, const stru
     FOR_LANES(lanes.term[lane] *= all.area.share)
 }
 
-/* A thread's vectors on their way. */
-template <class T, int DEPTH> struct flight {
-    struct packed<T> entry[DEPTH], z[DEPTH];
-};
+constexpr int BLOCKS = 2; /* of a multiprocessor, at least */
 
 /* Pixels are taken from the end of the stretch: the pass before, which read the same, has read it
  * last. As soon as a vector has been taken, the next is on its way in its place. */
 template <class T>
-__global__ void __launch_bounds__(PIXEL_THREADS, 2) spread_kernel(const struct spreading all) {
-    constexpr int DEPTH = 3 * FLIGHT<T> / 2;
-    __shared__ struct sums_room<2> room;
+__global__ void __launch_bounds__(PIXEL_THREADS, BLOCKS) spread_kernel(const struct spreading all) {
+    enum tensor_ahead { ENTRY, Z, TENSORS };
+    constexpr int DEPTH = vectors_ahead<T, TENSORS, PIXEL_THREADS>::DEPTH;
+    __shared__ union pixel_room<T, TENSORS, 2, PIXEL_THREADS> room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z;
     const struct view_gradient &gradient = all.gradient;
     int kept = tensor_kept(&z, &segment);
-    struct stretch stretch = stretch_of(segment.images * all.area.pixels, kept, 2);
+    struct stretch stretch = stretch_of(segment.images * all.area.pixels, kept, BLOCKS);
     leave_count(gradient.sums, segment, kept > 0 ? stretch.end - stretch.begin : 0);
     struct pixel_share share = pixel_share_of(kept);
     if (stretch.begin == stretch.end || share.vectors == 0)
@@ -58,18 +56,18 @@ __global__ void __launch_bounds__(PIXEL_THREADS, 2) spread_kernel(const struct s
     const T *z_at = segment_data<T>(z, segment) + channel;
     T *into = segment_data<T>(gradient.tensor, segment) + channel;
 
-    int pixel = share.row < rows ? stretch.end - 1 - share.row : -1;
-    struct flight<T, DEPTH> flight = {};
-    auto load = [&](int i, int at) {
-        if (at < stretch.begin)
-            return;
-        load_packed(flight.z[i], z_at + (size_t)at * ld_z);
-        if (all.has_entry)
-            load_packed(flight.entry[i], into + (size_t)at * ld);
+    auto ask = [&](int place, int pixel) {
+        if (pixel >= stretch.begin) {
+            room.ahead.ask(place, Z, z_at + (size_t)pixel * ld_z);
+            if (all.has_entry)
+                room.ahead.ask(place, ENTRY, into + (size_t)pixel * ld);
+        }
+        copy_async_commit();
     };
+    int pixel = share.row < rows ? stretch.end - 1 - share.row : -1;
 #pragma unroll
     for (int i = 0; i < DEPTH; i++)
-        load(i, pixel - i * rows);
+        ask(i, pixel - i * rows);
     struct norm_lanes norm = norm_lanes_of(all.view.norm, segment, channel);
     float mean[LANES] = {};
     if (all.view.norm.scale != NULL)
@@ -78,36 +76,36 @@ __global__ void __launch_bounds__(PIXEL_THREADS, 2) spread_kernel(const struct s
     struct lane_sums<2> sums;
     sums.clear();
     struct image_lanes image;
-    int image_begin = stretch.end; /* of the image that has been loaded */
-    for (; pixel >= stretch.begin; pixel -= DEPTH * rows) {
-#pragma unroll
-        for (int i = 0; i < DEPTH; i++) {
-            int at = pixel - i * rows;
-            if (at < stretch.begin)
-                break;
-            if (at < image_begin) {
-                int index = image_of(all.area, at);
-                image_begin = index * all.area.pixels;
-                load_image<T>(image, all, segment, index, channel);
-            }
-            float dy[LANES], value[LANES];
-            unpack(dy, flight.entry[i]);
-            unpack(value, flight.z[i]);
-            load(i, at - DEPTH * rows);
-            FOR_LANES(dy[lane] = fmaf(dy[lane], image.factor[lane], image.term[lane]))
-            slope8(all.view.activation, norm, value, dy);
-            struct packed<T> stored;
-            pack_rounded(stored, dy);
-            if (lanes == ALL_LANES)
-                store_packed(into + (size_t)at * ld, stored);
-            else
-                store_lanes(into + (size_t)at * ld, dy, lanes);
-            FOR_LANES(sums.of[0][lane] += dy[lane];
-                      sums.of[1][lane] = fmaf(dy[lane], value[lane] - mean[lane], sums.of[1][lane]))
+    int place = 0, image_begin = stretch.end; /* of the image that has been loaded */
+#pragma unroll 1
+    for (; pixel >= stretch.begin; pixel -= rows) {
+        if (pixel < image_begin) {
+            int index = image_of(all.area, pixel);
+            image_begin = index * all.area.pixels;
+            load_image<T>(image, all, segment, index, channel);
         }
+        float dy[LANES] = {}, value[LANES];
+        room.ahead.wait();
+        room.ahead.take(value, place, Z);
+        if (all.has_entry)
+            room.ahead.take(dy, place, ENTRY);
+        ask(place, pixel - DEPTH * rows);
+        place = place + 1 == DEPTH ? 0 : place + 1;
+        FOR_LANES(dy[lane] = fmaf(dy[lane], image.factor[lane], image.term[lane]))
+        slope8(all.view.activation, norm, value, dy);
+        struct packed<T> stored;
+        pack_rounded(stored, dy);
+        if (lanes == ALL_LANES)
+            store_packed(into + (size_t)pixel * ld, stored);
+        else
+            store_lanes(into + (size_t)pixel * ld, dy, lanes);
+        FOR_LANES(sums.of[0][lane] += dy[lane];
+                  sums.of[1][lane] = fmaf(dy[lane], value[lane] - mean[lane], sums.of[1][lane]))
     }
+    copy_async_wait<0>();
+    __syncthreads();
     if (gradient.sums.parts > 0)
-        leave_sums(room, share, sums, gradient.sums, segment, z);
+        leave_sums(room.sums, share, sums, gradient.sums, segment, z);
 }
 
 } /* namespace */

@@ -2,6 +2,7 @@
 #ifndef TAPER_IMAGE_SUMS_CUH
 #define TAPER_IMAGE_SUMS_CUH
 
+#include "mma.cuh"
 #include "pixels.cuh"
 
 /* A row of floats for every image slot from `first` on; at NULL: none. */
@@ -55,44 +56,72 @@ image_pixels_of(const struct tensor &tensor, const struct segment &segment, int 
     return {segment_data<T>(tensor, segment) + first * ld + share.channel, ld};
 }
 
+/* Vectors that the threads of a block have under way, in shared memory: each has places of its own,
+ * and waits for nobody else. In registers the compiler would wait for them too early. */
+template <class T, int TENSORS, int THREADS> struct vectors_ahead {
+    static constexpr int BYTES = 48 << 10, ALL = TENSORS * THREADS * LANES * (int)sizeof(T);
+    static constexpr int MOST = 8 / TENSORS, DEPTH = BYTES / ALL < MOST ? BYTES / ALL : MOST;
+    struct packed<T> of[DEPTH][TENSORS][THREADS];
+
+    __device__ __forceinline__ void ask(int place, int tensor, const T *from) {
+        constexpr int STEP = (int)sizeof(float4) / (int)sizeof(T);
+        T *to = reinterpret_cast<T *>(&of[place][tensor][threadIdx.x]);
+#pragma unroll
+        for (int i = 0; i < LANES; i += STEP)
+            copy_async(to + i, from + i);
+    }
+    /* The oldest that has been asked for, of DEPTH. */
+    __device__ __forceinline__ void wait() {
+        copy_async_wait<DEPTH - 1>();
+    }
+    __device__ __forceinline__ void take(float (&into)[LANES], int place, int tensor) const {
+        unpack(into, of[place][tensor][threadIdx.x]);
+    }
+};
+/* The places are over when the sums of the block's threads come together. */
+template <class T, int TENSORS, int SUMS, int THREADS> union pixel_room {
+    struct vectors_ahead<T, TENSORS, THREADS> ahead;
+    struct sums_room<SUMS, THREADS> sums;
+};
+
 /* The thread's sums of a, or of a times `factor`. As soon as a vector has been taken, the next is on
  * its way in its place. */
-template <class T, bool TIMES>
+template <class T, int TENSORS, int THREADS>
 static __device__ __forceinline__ void
-sum_image(struct lane_sums<1> &sums, const struct device_view &view, const struct segment &segment,
+sum_image(struct lane_sums<1> &sums, struct vectors_ahead<T, TENSORS, THREADS> &ahead,
+          const struct device_view &view, const struct segment &segment,
           const struct pixel_share &share, const struct image_pixels<T> &z,
           const struct image_pixels<T> &factor) {
-    constexpr int DEPTH = (TIMES ? 3 : 5) * FLIGHT<T> / 2;
-    struct packed<T> packed_z[DEPTH] = {}, packed_factor[DEPTH] = {};
+    constexpr int DEPTH = vectors_ahead<T, TENSORS, THREADS>::DEPTH;
     int rows = share.rows, end = share.row < rows ? view.z.height * view.z.width : 0;
-    auto load = [&](int i, int pixel) {
-        if (pixel >= end)
-            return;
-        load_packed(packed_z[i], z.at + pixel * z.ld);
-        if (TIMES)
-            load_packed(packed_factor[i], factor.at + pixel * factor.ld);
+    auto ask = [&](int place, int pixel) {
+        if (pixel < end) {
+            ahead.ask(place, 0, z.at + pixel * z.ld);
+            if (TENSORS == 2)
+                ahead.ask(place, TENSORS - 1, factor.at + pixel * factor.ld);
+        }
+        copy_async_commit();
     };
 #pragma unroll
     for (int i = 0; i < DEPTH; i++)
-        load(i, share.row + i * rows);
+        ask(i, share.row + i * rows);
     struct norm_lanes norm = norm_lanes_of(view.norm, segment, share.channel);
     sums.clear();
-    for (int first = share.row; first < end; first += DEPTH * rows) {
-#pragma unroll
-        for (int i = 0; i < DEPTH; i++) {
-            int pixel = first + i * rows;
-            if (pixel >= end)
-                break;
-            float a[LANES], times[LANES];
-            unpack(a, packed_z[i]);
-            if (TIMES)
-                unpack(times, packed_factor[i]);
-            load(i, pixel + DEPTH * rows);
-            activate8(view.activation, norm, a);
-            FOR_LANES(sums.of[0][lane] = TIMES ? fmaf(times[lane], a[lane], sums.of[0][lane])
-                                               : sums.of[0][lane] + a[lane])
-        }
+    int place = 0;
+#pragma unroll 1
+    for (int pixel = share.row; pixel < end; pixel += rows) {
+        float a[LANES], times[LANES];
+        ahead.wait();
+        ahead.take(a, place, 0);
+        ahead.take(times, place, TENSORS - 1);
+        ask(place, pixel + DEPTH * rows);
+        place = place + 1 == DEPTH ? 0 : place + 1;
+        activate8(view.activation, norm, a);
+        FOR_LANES(sums.of[0][lane] = TENSORS == 2 ? fmaf(times[lane], a[lane], sums.of[0][lane])
+                                                  : sums.of[0][lane] + a[lane])
     }
+    copy_async_wait<0>();
+    __syncthreads();
 }
 
 /* mean: [image][1][1][kept]. The rows, if any, get the means before they are rounded to T. */

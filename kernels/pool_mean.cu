@@ -14,7 +14,7 @@ struct averaging {
 template <class T, int THREADS>
 static __global__ void __launch_bounds__(THREADS, IMAGE_BLOCKS<THREADS>)
     mean_kernel(const struct averaging all) {
-    __shared__ struct sums_room<1, THREADS> room;
+    __shared__ union pixel_room<T, 1, 1, THREADS> room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z;
     int image = (int)blockIdx.y, kept = tensor_kept(&z, &segment);
@@ -23,12 +23,12 @@ static __global__ void __launch_bounds__(THREADS, IMAGE_BLOCKS<THREADS>)
         return;
     struct image_pixels<T> pixels = image_pixels_of<T>(z, segment, image, share);
     struct lane_sums<1> sums;
-    sum_image<T, false>(sums, all.view, segment, share, pixels, pixels);
+    sum_image(sums, room.ahead, all.view, segment, share, pixels, pixels);
     const T *gate = all.view.gate.data ? tensor_row<T>(all.view.gate, segment, image) : NULL;
     T *into = tensor_row<T>(all.mean, segment, image);
     float *row = all.rows.at ? image_row(all.rows, segment, image) : NULL;
     float area = (float)(z.height * z.width);
-    add_rows(room, share, sums, [=](int, int channel, float sum) {
+    add_rows(room.sums, share, sums, [=](int, int channel, float sum) {
         if (channel >= kept)
             return;
         float mean = sum / area * (gate ? to_float(gate[channel]) : 1.0f);

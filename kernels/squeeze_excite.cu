@@ -26,7 +26,7 @@ struct exciting {
 template <class T, int THREADS>
 static __global__ void __launch_bounds__(THREADS, IMAGE_BLOCKS<THREADS>)
     gate_kernel(const struct exciting all) {
-    __shared__ struct sums_room<1, THREADS> room;
+    __shared__ union pixel_room<T, 2, 1, THREADS> room;
     struct segment segment = all.segments[blockIdx.z];
     const struct tensor &z = all.view.z;
     int image = (int)blockIdx.y, kept = tensor_kept(&z, &segment);
@@ -42,12 +42,12 @@ static __global__ void __launch_bounds__(THREADS, IMAGE_BLOCKS<THREADS>)
     if (share.vectors == 0)
         return;
     struct lane_sums<1> sums;
-    sum_image<T, true>(sums, all.view, segment, share,
-                       image_pixels_of<T>(z, segment, image, share),
-                       image_pixels_of<T>(all.entry, segment, image, share));
+    sum_image(sums, room.ahead, all.view, segment, share,
+              image_pixels_of<T>(z, segment, image, share),
+              image_pixels_of<T>(all.entry, segment, image, share));
     const T *gate = tensor_row<T>(all.gate, segment, image);
     const T *pooled = tensor_row<T>(all.pooled, segment, image);
-    add_rows(room, share, sums, [=](int, int channel, float sum) {
+    add_rows(room.sums, share, sums, [=](int, int channel, float sum) {
         if (channel >= kept)
             return;
         float value = to_float(gate[channel]);

@@ -141,7 +141,7 @@ __device__ __forceinline__ float product_of(shares &shares, const struct product
 /* x: columns, y: images, z: segment */
 template <class T>
 __global__ void __launch_bounds__(THREADS, 2)
-    forward_kernel(const struct product product) {
+    excite_forward_kernel(const struct product product) {
     __shared__ shares shares;
     struct segment segment = product.segments[blockIdx.z];
     int n = (int)blockIdx.x * COLUMNS, first = (int)blockIdx.y * IMAGES;
@@ -161,7 +161,7 @@ __global__ void __launch_bounds__(THREADS, 2)
 /* Writes rows to their full length: zeros past the kept columns. */
 template <class T>
 __global__ void __launch_bounds__(THREADS, 2)
-    backward_kernel(const struct product product) {
+    excite_backward_kernel(const struct product product) {
     __shared__ shares shares;
     struct segment segment = product.segments[blockIdx.z];
     int n = (int)blockIdx.x * COLUMNS, first = (int)blockIdx.y * IMAGES;
@@ -190,9 +190,9 @@ void launch_product(const struct product &product, int columns, bool forward,
                            const struct slice *slice) {
     dim3 grid(pieces(columns, COLUMNS), pieces(largest_segment(slice), IMAGES), slice->count);
     if (forward)
-        LAUNCH(forward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
+        LAUNCH(excite_forward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
     else
-        LAUNCH(backward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
+        LAUNCH(excite_backward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
 }
 
 } /* namespace */
