@@ -72,7 +72,7 @@ enum status cuda_squeeze_excite_backward(const struct squeeze_excite *squeeze,
     LAUNCH_ON_IMAGES(gate_kernel, T, *input->tensor, slice, all);
     TRY(cuda_launched("squeeze_excite_gate"));
     TRY(cuda_excite_backward<T>(squeeze, &all.rows, slice));
-    TRY(cuda_excite_gradient(squeeze, &all.rows, slice->gradient));
+    TRY(cuda_excite_gradient<T>(squeeze, &all.rows, slice->gradient));
     return cuda_image_gradient<T>(&image, slice);
 }
 

@@ -28,6 +28,7 @@ enum status cuda_excite_backward(const struct squeeze_excite *squeeze,
 
 /* Before and after that: rows of slots without images, and the gradients of the parameters. */
 enum status cuda_excite_clear(const struct excite_rows *rows);
+template <class T>
 enum status cuda_excite_gradient(const struct squeeze_excite *squeeze,
                                  const struct excite_rows *rows, float *gradient);
 

@@ -1,12 +1,11 @@
 /* The gradients of squeeze-excite's parameters, from the rows of all images, and where these rows
  * lie. */
-#include "exact_product.cuh"
+#include "float_product.cuh"
 #include "squeeze_excite.cuh"
 
 constexpr int TILE = 32; /* TILE x TILE results of a block */
 constexpr int THREADS = 128, WARPS = THREADS / WARP;
 constexpr int PIECE = 16, EACH = 4; /* images that a warp takes at a time, and of them a lane */
-constexpr int LINES = THREADS / TILE, TURNS = TILE / LINES;
 
 /* gradient[n][k] += d[image][n] value[image][k] and bias[n] += d[image][n] for all images. */
 struct outer {
@@ -38,6 +37,7 @@ struct shares {
     float bias[4];
 };
 
+template <class T>
 static __device__ __forceinline__ void add_piece(struct shares &shares,
                                                  const struct quad (&d)[EACH],
                                                  const struct quad (&value)[EACH]) {
@@ -59,26 +59,27 @@ static __device__ __forceinline__ void add_piece(struct shares &shares,
         for (int t = 0; t < 4; t++) {
             tf32_right columns = {value[i].of[t], value[i + 1].of[t]};
             struct halves<2> right = halves_of(columns);
-            add_product(shares.sums[0][t], left[0], right);
-            add_product(shares.sums[1][t], left[1], right);
+            add_product<T>(shares.sums[0][t], left[0], right);
+            add_product<T>(shares.sums[1][t], left[1], right);
         }
     }
 }
 
+/* Of every warp, lane by lane: four neighbouring columns of eight rows. */
 struct room {
-    float tiles[WARPS][TILE][TILE + 1], bias[WARPS][TILE];
+    float4 quads[WARPS][8][WARP];
+    float bias[WARPS][TILE];
 };
 
-static __device__ __forceinline__ void put(struct room &room, struct shares &shares) {
+static __device__ __forceinline__ void put(struct room &room, const struct shares &shares) {
     int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
 #pragma unroll
     for (int u = 0; u < 2; u++)
 #pragma unroll
-        for (int t = 0; t < 4; t++)
-#pragma unroll
-            for (int i = 0; i < 4; i++)
-                room.tiles[warp][lane / 4 * 4 + 2 * u + i / 2][(lane % 4 * 2 + i % 2) * 4 + t] =
-                    shares.sums[u][t][i];
+        for (int i = 0; i < 4; i++)
+            room.quads[warp][u * 4 + i][lane] =
+                make_float4(shares.sums[u][0][i], shares.sums[u][1][i], shares.sums[u][2][i],
+                            shares.sums[u][3][i]);
 #pragma unroll
     for (int c = 0; c < 4; c++) {
         float sum = shares.bias[c];
@@ -89,7 +90,42 @@ static __device__ __forceinline__ void put(struct room &room, struct shares &sha
     }
 }
 
+/* Where the quads that a thread finishes lie: two neighbours of one row. */
+struct finish {
+    float *at;
+    int columns; /* that exist, from the first on */
+    bool aligned;
+};
+
+static __device__ __forceinline__ struct finish finish_of(const struct outer &outer, int n, int k) {
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+    int row = n + lane / 4 * 4 + warp, column = k + lane % 4 * 8;
+    return {outer.gradient + (size_t)row * outer.columns_k + column,
+            row < outer.columns_n ? outer.columns_k - column : 0,
+            is_aligned(outer.gradient, outer.columns_k)};
+}
+
+static __device__ __forceinline__ void add_warps(const struct room &room,
+                                                 const struct finish &finish,
+                                                 struct quad (&before)[2]) {
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        float sums[4] = {};
+#pragma unroll
+        for (int w = 0; w < WARPS; w++) {
+            float4 quad = room.quads[w][warp * 2 + i][lane];
+            sums[0] += quad.x, sums[1] += quad.y, sums[2] += quad.z, sums[3] += quad.w;
+        }
+#pragma unroll
+        for (int c = 0; c < 4; c++)
+            before[i].of[c] += sums[c];
+        store_quad(finish.at + 4 * i, before[i], finish.columns - 4 * i, finish.aligned);
+    }
+}
+
 /* z: which of the two matrices; x: tiles of all channels, y: of hidden ones */
+template <class T>
 static __global__ void __launch_bounds__(THREADS, 4) outer_kernel(const struct outers all) {
     __shared__ struct room room;
     const struct outer outer = blockIdx.z == 0 ? all.reduce : all.expand;
@@ -101,27 +137,18 @@ static __global__ void __launch_bounds__(THREADS, 4) outer_kernel(const struct o
         struct quad d[EACH], value[EACH];
         fetch(d, outer.d, first, all.images, n);
         fetch(value, outer.value, first, all.images, k);
-        add_piece(shares, d, value);
+        add_piece<T>(shares, d, value);
     }
-    int column = (int)threadIdx.x % TILE, line = (int)threadIdx.x / TILE;
-    float *into = outer.gradient + (size_t)(n + line) * outer.columns_k + k + column;
-    int lines = k + column < outer.columns_k ? outer.columns_n - n - line : 0;
-    float before[TURNS];
+    struct finish finish = finish_of(outer, n, k);
+    struct quad before[2];
 #pragma unroll
-    for (int i = 0; i < TURNS; i++)
-        before[i] = i * LINES < lines ? into[(size_t)i * LINES * outer.columns_k] : 0.0f;
+    for (int i = 0; i < 2; i++)
+        before[i] = load_quad(finish.at + 4 * i, finish.columns - 4 * i, finish.aligned);
     put(room, shares);
     __syncthreads();
-#pragma unroll
-    for (int i = 0; i < TURNS; i++) {
-        float sum = 0;
-#pragma unroll
-        for (int w = 0; w < WARPS; w++)
-            sum += room.tiles[w][line + i * LINES][column];
-        if (i * LINES < lines)
-            into[(size_t)i * LINES * outer.columns_k] = before[i] + sum;
-    }
-    if (k == 0 && line == 0 && n + column < outer.columns_n) {
+    add_warps(room, finish, before);
+    int column = (int)threadIdx.x;
+    if (k == 0 && column < TILE && n + column < outer.columns_n) {
         float sum = 0;
 #pragma unroll
         for (int w = 0; w < WARPS; w++)
@@ -172,6 +199,7 @@ enum status cuda_excite_clear(const struct excite_rows *rows) {
     return cuda_launched("squeeze_excite_clear");
 }
 
+template <class T>
 enum status cuda_excite_gradient(const struct squeeze_excite *squeeze,
                                  const struct excite_rows *rows, float *gradient) {
     int channels = squeeze->pooled.channels, hidden = squeeze->hidden.channels;
@@ -189,7 +217,12 @@ enum status cuda_excite_gradient(const struct squeeze_excite *squeeze,
                   gradient + squeeze->expand_offset,
                   gradient + squeeze->expand_bias_offset};
     all.images = rows->count;
-    LAUNCH(outer_kernel, dim3(pieces(channels, TILE), pieces(hidden, TILE), 2), THREADS, 0,
+    LAUNCH(outer_kernel<T>, dim3(pieces(channels, TILE), pieces(hidden, TILE), 2), THREADS, 0,
            cuda_stream(), all);
     return cuda_launched("squeeze_excite_gradient");
 }
+
+template enum status cuda_excite_gradient<float>(const struct squeeze_excite *,
+                                                 const struct excite_rows *, float *);
+template enum status cuda_excite_gradient<bf16>(const struct squeeze_excite *,
+                                                const struct excite_rows *, float *);

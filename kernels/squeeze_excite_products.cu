@@ -3,7 +3,7 @@
  * its many warps share the sum out among themselves, that all of it be loaded at once, from memory to
  * the registers that the tensor cores take. */
 #include "cuda_ops.h"
-#include "exact_product.cuh"
+#include "float_product.cuh"
 #include "squeeze_excite.cuh"
 
 namespace {
@@ -81,6 +81,7 @@ __device__ __forceinline__ void fetch(struct fetched &fetched, const struct oper
 
 /* The products of depth 8 take a lane's neighbours in k two by two: which is which does not matter as
  * long as both sides agree. */
+template <class T>
 __device__ __forceinline__ void multiply(const struct fetched &fetched, bool along_k,
                                          sum_fragment (&sums)[TILES]) {
 #pragma unroll
@@ -95,7 +96,7 @@ __device__ __forceinline__ void multiply(const struct fetched &fetched, bool alo
             for (int h = 0; h < 2; h++)
                 right[h] = along_k ? fetched.weights[t].of[2 * s + h]
                                    : fetched.weights[2 * s + h].of[t];
-            add_product(sums[t], images, halves_of(right));
+            add_product<T>(sums[t], images, halves_of(right));
         }
     }
 }
@@ -123,6 +124,7 @@ __device__ __forceinline__ float add_warps(shares &shares, const sum_fragment (&
     return sum;
 }
 
+template <class T>
 __device__ __forceinline__ float product_of(shares &shares, const struct product &product,
                                             const struct segment &segment, int first, int n,
                                             int kept_n, int kept_k) {
@@ -133,7 +135,7 @@ __device__ __forceinline__ float product_of(shares &shares, const struct product
     for (int k = (int)threadIdx.x / WARP * PIECE; k < kept_k; k += WARPS * PIECE) {
         struct fetched fetched;
         fetch(fetched, operands, k + of_lane, kept_k - k - of_lane);
-        multiply(fetched, operands.along_k, sums);
+        multiply<T>(fetched, operands.along_k, sums);
     }
     return add_warps(shares, sums, operands.along_k);
 }
@@ -148,7 +150,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     int kept_n = product.kept_n[segment.group], kept_k = product.kept_k[segment.group];
     if (n >= kept_n || first >= segment.images)
         return;
-    float sum = product_of(shares, product, segment, first, n, kept_n, kept_k);
+    float sum = product_of<T>(shares, product, segment, first, n, kept_n, kept_k);
     int column = n + (int)threadIdx.x % COLUMNS, image = first + (int)threadIdx.x / COLUMNS;
     if (column >= kept_n || image >= segment.images)
         return;
@@ -170,7 +172,7 @@ __global__ void __launch_bounds__(THREADS, 2)
         return;
     float sum = 0;
     if (n < kept_n)
-        sum = product_of(shares, product, segment, first, n, kept_n, kept_k);
+        sum = product_of<T>(shares, product, segment, first, n, kept_n, kept_k);
     int column = n + (int)threadIdx.x % COLUMNS, image = first + (int)threadIdx.x / COLUMNS;
     if (column >= product.into.length || image >= segment.images)
         return;
