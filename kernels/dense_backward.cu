@@ -98,7 +98,7 @@ __device__ __forceinline__ void load_quad(float (&into)[QUAD], const bf16 *from)
 }
 
 /* The rows of the output's batch-norm at a thread's outputs. */
-struct grad_quad {
+struct __align__(16) grad_quad {
     float y[QUAD], z[QUAD], one[QUAD];
 };
 
@@ -266,6 +266,7 @@ __global__ void __launch_bounds__(STEM_THREADS, 4)
     stem_tensor_weights(const struct backward op, const struct stem_cut cut) {
     DYNAMIC_SHARED(bf16, shared);
     __shared__ __align__(16) bf16 tiles_of_dz[STEM_WARPS][STEM_TILE * TILE_PITCH];
+    __shared__ struct grad_quad grads[STEM_CHUNK / QUAD]; /* registers are scarce */
     const struct segment segment = op.segments[blockIdx.z];
     const struct tensor &output = op.output;
     int kept = output.kept[segment.group];
@@ -275,8 +276,8 @@ __global__ void __launch_bounds__(STEM_THREADS, 4)
     rows.stage(rows.unit, cut);
     int lane = (int)threadIdx.x % WARP, y = (int)threadIdx.x / WARP;
     int first = (int)blockIdx.x * STEM_CHUNK + lane % 4 * QUAD;
-    struct grad_quad grad;
-    load_grad_quad(grad, op.norm, segment, first, kept);
+    if ((int)threadIdx.x < STEM_CHUNK / QUAD)
+        load_grad_quad(grads[threadIdx.x], op.norm, segment, first, kept);
     struct tile_of_dz share = {};
     share.dy = segment_data<bf16>(op.output_gradient, segment) + first;
     share.z = op.norm.scale != NULL ? segment_data<bf16>(output, segment) + first : share.dy;
@@ -297,7 +298,7 @@ __global__ void __launch_bounds__(STEM_THREADS, 4)
         const unsigned *from = stem_pairs(rows.get(cut), y, cut);
 #pragma unroll 1
         for (int x = 0; exists && x < output.width; x += STEM_TILE) {
-            put_dz(tile, raw, grad, x + lane / 4, width);
+            put_dz(tile, raw, grads[lane % 4], x + lane / 4, width);
             share.load(raw, row, x + STEM_TILE + lane / 4, width);
             __syncwarp();
             add_tile(tile, from + x * (STEM_STRIDE * STEM_INPUTS / 2), pair_at, sums);
