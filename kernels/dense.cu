@@ -319,9 +319,9 @@ __device__ __forceinline__ void load_operands(struct stem_operands &operands,
 #pragma unroll
             for (int t = 0; t < 2; t++) {
                 int o = begin + n / 2 * STEM_QUAD + t * 2 + n % 2;
-                operands.weights[k][t][h] =
-                    stem_weight(op, taps, stem_matrix_row(pair, 0), o) |
-                    stem_weight(op, taps, stem_matrix_row(pair, 1), o) << 16;
+                operands.weights[k][t][h] = stem_weight(op, taps, stem_matrix_row(pair, 0), o) |
+                                            stem_weight(op, taps, stem_matrix_row(pair, 1), o)
+                                                << 16;
             }
         }
     int first = begin + lane % 4 * STEM_QUAD;

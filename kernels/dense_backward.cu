@@ -202,9 +202,8 @@ static __device__ __forceinline__ void put_dz(bf16 *tile, const struct raw_dz &r
     for (int i = 0; i < 2; i++) {
         uint2 dz = make_uint2(0, 0);
         if (pixel + 8 * i < width)
-            dz = make_uint2(
-                dz_pair(raw.dy[i].x, raw.z[i].x, grad.y, grad.z, grad.one),
-                dz_pair(raw.dy[i].y, raw.z[i].y, grad.y + 2, grad.z + 2, grad.one + 2));
+            dz = make_uint2(dz_pair(raw.dy[i].x, raw.z[i].x, grad.y, grad.z, grad.one),
+                            dz_pair(raw.dy[i].y, raw.z[i].y, grad.y + 2, grad.z + 2, grad.one + 2));
         *reinterpret_cast<uint2 *>(tile + (lane / 4 + 8 * i) * TILE_PITCH + lane % 4 * QUAD) = dz;
     }
 }
@@ -345,7 +344,8 @@ __global__ void __launch_bounds__(THREADS) any_weights(const struct backward op)
 enum { SUMMERS = 32 /* threads that share the partials of an element */ };
 
 /* Whether a segment has left an element of a row: it may have kept fewer taps or channels. */
-__device__ __forceinline__ bool has_partial(const struct backward &op, int segment, int row, int o) {
+__device__ __forceinline__ bool has_partial(const struct backward &op, int segment, int row,
+                                            int o) {
     int taps = op.kernel * op.kernel, inputs = op.input.z.channels, tap = row / inputs;
     int up = abs(tap / op.kernel - op.kernel / 2), right = abs(tap % op.kernel - op.kernel / 2);
     int group = op.segments[segment].group;
@@ -505,7 +505,8 @@ void add_weight_gradients(struct backward op, const struct convolution *convolut
         op.parts = room / count;
         launch_weights<T>(op, convolution, count);
         LAUNCH(add_partials, pieces((size_t)op.rows * op.output.channels, WARP),
-               dim3(WARP, SUMMERS), 0, cuda_stream(), op, count, slice->gradient + convolution->weight_offset,
+               dim3(WARP, SUMMERS), 0, cuda_stream(), op, count,
+               slice->gradient + convolution->weight_offset,
                slice->gradient + convolution->bias_offset);
     }
 }

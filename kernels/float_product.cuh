@@ -1,6 +1,6 @@
-/* Products of floats on tensor cores. With float tensors they lose nothing to speak of: an operand is
- * the sum of two TF32 numbers, and of their products all but the smallest, 2^-22 of the whole, are
- * added. With bf16 tensors the largest does, whose operands are finer than bf16. */
+/* Products of floats on tensor cores. With float tensors they lose nothing to speak of: an operand
+ * is the sum of two TF32 numbers, and of their products all but the smallest, 2^-22 of the whole,
+ * are added. With bf16 tensors the largest does, whose operands are finer than bf16. */
 #ifndef TAPER_FLOAT_PRODUCT_CUH
 #define TAPER_FLOAT_PRODUCT_CUH
 
@@ -10,9 +10,7 @@ static __device__ __forceinline__ float to_tf32(float value) { /* to the nearest
     return __uint_as_float((__float_as_uint(value) + 0x1000u) & 0xffffe000u);
 }
 
-template <int N> struct halves {
-    float high[N], low[N];
-};
+template <int N> struct halves { float high[N], low[N]; };
 
 template <int N>
 static __device__ __forceinline__ struct halves<N> halves_of(const float (&value)[N]) {

@@ -14,11 +14,6 @@ struct spreading {
     bool has_entry;
 };
 
-/* What the pixels of an image have in common: da = factor (entry) + term. */
-struct image_lanes {
-    float factor[LANES], term[LANES];
-};
-
 template <class T>
 __device__ __forceinline__ void load_image(struct image_lanes &lanes, const struct spreading &all,
                                            const struct segment &segment, int image, int channel) {
@@ -69,9 +64,8 @@ __global__ void __launch_bounds__(PIXEL_THREADS, BLOCKS) spread_kernel(const str
     for (int i = 0; i < DEPTH; i++)
         ask(i, pixel - i * rows);
     struct norm_lanes norm = norm_lanes_of(all.view.norm, segment, channel);
-    float mean[LANES] = {};
-    if (all.view.norm.scale != NULL)
-        load8(mean, all.view.norm.mean + all.view.norm.row(segment) + channel);
+    float mean[LANES];
+    load_mean(mean, all.view.norm, segment, channel);
 
     struct lane_sums<2> sums;
     sums.clear();
@@ -91,16 +85,8 @@ __global__ void __launch_bounds__(PIXEL_THREADS, BLOCKS) spread_kernel(const str
             room.ahead.take(dy, place, ENTRY);
         ask(place, pixel - DEPTH * rows);
         place = place + 1 == DEPTH ? 0 : place + 1;
-        FOR_LANES(dy[lane] = fmaf(dy[lane], image.factor[lane], image.term[lane]))
-        slope8(all.view.activation, norm, value, dy);
-        struct packed<T> stored;
-        pack_rounded(stored, dy);
-        if (lanes == ALL_LANES)
-            store_packed(into + (size_t)pixel * ld, stored);
-        else
-            store_lanes(into + (size_t)pixel * ld, dy, lanes);
-        FOR_LANES(sums.of[0][lane] += dy[lane];
-                  sums.of[1][lane] = fmaf(dy[lane], value[lane] - mean[lane], sums.of[1][lane]))
+        spread_vector(into + (size_t)pixel * ld, image, all.view.activation, norm, mean, lanes,
+                      value, dy, sums);
     }
     copy_async_wait<0>();
     __syncthreads();

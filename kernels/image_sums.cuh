@@ -27,7 +27,9 @@ static __device__ __forceinline__ T *tensor_row(const struct tensor &tensor,
  * pixels to hide what comes before and after, but all together enough bytes under way. */
 constexpr int FEW_THREADS = 128, SOME_THREADS = 256, MANY_THREADS = 512;
 template <int THREADS>
-constexpr int IMAGE_BLOCKS = THREADS == FEW_THREADS ? 4 : THREADS == SOME_THREADS ? 3 : 1;
+constexpr int IMAGE_BLOCKS = THREADS == FEW_THREADS    ? 4
+                             : THREADS == SOME_THREADS ? 3
+                                                       : 1;
 #define LAUNCH_ON_IMAGES(kernel, T, tensor, slice, ...)                                            \
     do {                                                                                           \
         int area_of_image = (tensor).height * (tensor).width;                                      \
@@ -56,6 +58,16 @@ image_pixels_of(const struct tensor &tensor, const struct segment &segment, int 
     return {segment_data<T>(tensor, segment) + first * ld + share.channel, ld};
 }
 
+/* There after a wait. */
+template <class T>
+static __device__ __forceinline__ void ask_vector(struct packed<T> &into, const T *from) {
+    constexpr int STEP = (int)sizeof(float4) / (int)sizeof(T);
+    T *to = reinterpret_cast<T *>(&into);
+#pragma unroll
+    for (int i = 0; i < LANES; i += STEP)
+        copy_async(to + i, from + i);
+}
+
 /* Vectors that the threads of a block have under way, in shared memory: each has places of its own,
  * and waits for nobody else. In registers the compiler would wait for them too early. */
 template <class T, int TENSORS, int THREADS> struct vectors_ahead {
@@ -64,11 +76,7 @@ template <class T, int TENSORS, int THREADS> struct vectors_ahead {
     struct packed<T> of[DEPTH][TENSORS][THREADS];
 
     __device__ __forceinline__ void ask(int place, int tensor, const T *from) {
-        constexpr int STEP = (int)sizeof(float4) / (int)sizeof(T);
-        T *to = reinterpret_cast<T *>(&of[place][tensor][threadIdx.x]);
-#pragma unroll
-        for (int i = 0; i < LANES; i += STEP)
-            copy_async(to + i, from + i);
+        ask_vector(of[place][tensor][threadIdx.x], from);
     }
     /* The oldest that has been asked for, of DEPTH. */
     __device__ __forceinline__ void wait() {
@@ -84,8 +92,8 @@ template <class T, int TENSORS, int SUMS, int THREADS> union pixel_room {
     struct sums_room<SUMS, THREADS> sums;
 };
 
-/* The thread's sums of a, or of a times `factor`. As soon as a vector has been taken, the next is on
- * its way in its place. */
+/* The thread's sums of a, or of a times `factor`. As soon as a vector has been taken, the next is
+ * on its way in its place. */
 template <class T, int TENSORS, int THREADS>
 static __device__ __forceinline__ void
 sum_image(struct lane_sums<1> &sums, struct vectors_ahead<T, TENSORS, THREADS> &ahead,

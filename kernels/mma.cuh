@@ -13,9 +13,9 @@ typedef unsigned left_fragment[4];
 typedef unsigned right_fragment[2];
 typedef float sum_fragment[4];
 
-/* Of floats with 10 bits behind the point (TF32), a lane of a left operand (16 rows, 8 of k) holds row
- * l / 4 and, behind it, that plus 8, each at k = l % 4, then both at k = l % 4 + 4; of a right one (8
- * of k, 8 columns) column l / 4 at k = l % 4, then at that plus 4. Sums: as above. */
+/* Of floats with 10 bits behind the point (TF32), a lane of a left operand (16 rows, 8 of k) holds
+ * row l / 4 and, behind it, that plus 8, each at k = l % 4, then both at k = l % 4 + 4; of a right
+ * one (8 of k, 8 columns) column l / 4 at k = l % 4, then at that plus 4. Sums: as above. */
 typedef float tf32_left[4];
 typedef float tf32_right[2];
 
@@ -115,8 +115,8 @@ static inline void multiply_add_tf32(sum_fragment &sum, const tf32_left &left,
     for (int i = 0; i < 4; i++) {
         int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
         for (int k = 0; k < 8; k++)
-            sum[i] += lefts[row % 8 * 4 + k % 4][row / 8 + k / 4 * 2] *
-                      rights[column * 4 + k % 4][k / 4];
+            sum[i] +=
+                lefts[row % 8 * 4 + k % 4][row / 8 + k / 4 * 2] * rights[column * 4 + k % 4][k / 4];
     }
     __syncwarp();
 }

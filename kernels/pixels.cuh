@@ -50,8 +50,8 @@ static __device__ __forceinline__ struct pixel_share pixel_share_of(int channels
 
 /* The pixels of this block's part, for a pass that leaves sums. Of the parts it uses so many that
  * all blocks, of all segments and chunks together, run at once on an H100: a few on each
- * multiprocessor, for the registers that sums take. Small tensors use fewer, that there be some work
- * in each. */
+ * multiprocessor, for the registers that sums take. Small tensors use fewer, that there be some
+ * work in each. */
 struct stretch {
     int begin, end;
 };
@@ -316,8 +316,9 @@ static __device__ __forceinline__ void add_rows(struct sums_room<SUMS, THREADS> 
 
 /* The two sums of a backward pass into the batch-norm's partials. Segment and share: made once more
  * rather than kept in registers all the while. */
+template <int THREADS>
 static __device__ __forceinline__ void
-leave_sums(struct sums_room<2> &room, const struct pixel_share &share,
+leave_sums(struct sums_room<2, THREADS> &room, const struct pixel_share &share,
            const struct lane_sums<2> &sums, const struct partial_sums &into,
            const struct segment &segment, const struct tensor &z) {
     int kept = tensor_kept(&z, &segment);

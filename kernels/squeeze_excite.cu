@@ -60,15 +60,16 @@ template <class T>
 enum status cuda_squeeze_excite_backward(const struct squeeze_excite *squeeze,
                                          const struct slice *slice) {
     const struct view *input = &squeeze->input;
-    struct exciting all = {slice->device_segments,
-                           device_view_of(input),
-                           *input->gradient,
-                           squeeze->pooled,
-                           squeeze->gate,
-                           excite_rows_of(squeeze, slice)};
+    struct exciting all = {slice->device_segments, device_view_of(input),
+                           *input->gradient,       squeeze->pooled,
+                           squeeze->gate,          excite_rows_of(squeeze, slice)};
     struct image_gradient image = {};
     image.view = input, image.gate = &squeeze->gate, image.rows = all.rows.d_pooled;
     TRY(cuda_excite_clear(&all.rows));
+    if (cuda_excite_whole_images<T>(squeeze, &all.rows, slice)) {
+        TRY(cuda_launched("squeeze_excite_images"));
+        return cuda_excite_gradient<T>(squeeze, &all.rows, slice->gradient);
+    }
     LAUNCH_ON_IMAGES(gate_kernel, T, *input->tensor, slice, all);
     TRY(cuda_launched("squeeze_excite_gate"));
     TRY(cuda_excite_backward<T>(squeeze, &all.rows, slice));

@@ -20,9 +20,8 @@ struct outers {
 };
 
 /* A lane's four neighbouring columns of each of its images. */
-static __device__ __forceinline__ void fetch(struct quad (&into)[EACH],
-                                             const struct image_rows &rows, int first, int images,
-                                             int column) {
+static __device__ __forceinline__ void
+fetch(struct quad (&into)[EACH], const struct image_rows &rows, int first, int images, int column) {
     int at = column + (int)threadIdx.x % WARP / 4 * 4, image = first + (int)threadIdx.x % 4 * EACH;
 #pragma unroll
     for (int i = 0; i < EACH; i++)
@@ -30,17 +29,16 @@ static __device__ __forceinline__ void fetch(struct quad (&into)[EACH],
                             image + i < images && at < rows.length ? 4 : 0, true);
 }
 
-/* A warp's share of the results: [rows, 16 of each][columns, 8 of each]. Row and column l / 4 of one
- * of them are neighbours, in memory, of those of the others. */
+/* A warp's share of the results: [rows, 16 of each][columns, 8 of each]. Row and column l / 4 of
+ * one of them are neighbours, in memory, of those of the others. */
 struct shares {
     sum_fragment sums[2][4];
     float bias[4];
 };
 
 template <class T>
-static __device__ __forceinline__ void add_piece(struct shares &shares,
-                                                 const struct quad (&d)[EACH],
-                                                 const struct quad (&value)[EACH]) {
+static __device__ __forceinline__ void
+add_piece(struct shares &shares, const struct quad (&d)[EACH], const struct quad (&value)[EACH]) {
 #pragma unroll
     for (int i = 0; i < EACH; i++)
 #pragma unroll
@@ -105,9 +103,8 @@ static __device__ __forceinline__ struct finish finish_of(const struct outer &ou
             is_aligned(outer.gradient, outer.columns_k)};
 }
 
-static __device__ __forceinline__ void add_warps(const struct room &room,
-                                                 const struct finish &finish,
-                                                 struct quad (&before)[2]) {
+static __device__ __forceinline__ void
+add_warps(const struct room &room, const struct finish &finish, struct quad (&before)[2]) {
     int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
 #pragma unroll
     for (int i = 0; i < 2; i++) {

@@ -1,18 +1,18 @@
-/* Products of squeeze-excite: rows of images times a matrix's prefix. They are small, so what counts
- * is the time that memory takes to answer: a block has few results, that there be many blocks, and
- * its many warps share the sum out among themselves, that all of it be loaded at once, from memory to
- * the registers that the tensor cores take. */
+/* Products of squeeze-excite: rows of images times a matrix's prefix. They are small, so what
+ * counts is the time that memory takes to answer: a block has few results, that there be many
+ * blocks, and its many warps share the sum out among themselves, that all of it be loaded at once,
+ * from memory to the registers that the tensor cores take. */
 #include "cuda_ops.h"
 #include "float_product.cuh"
 #include "squeeze_excite.cuh"
 
 namespace {
 
-constexpr int IMAGES = 16, COLUMNS = 32;               /* of a block */
-constexpr int THREADS = IMAGES * COLUMNS;              /* one for each result */
-constexpr int WARPS = THREADS / WARP, PIECE = 16;      /* of k, that a warp takes at a time */
-constexpr int TILES = COLUMNS / 8, STEPS = PIECE / 8;  /* of the tensor cores' products */
-constexpr int QUADS = 4;                               /* of the weights, of a lane */
+constexpr int IMAGES = 16, COLUMNS = 32;              /* of a block */
+constexpr int THREADS = IMAGES * COLUMNS;             /* one for each result */
+constexpr int WARPS = THREADS / WARP, PIECE = 16;     /* of k, that a warp takes at a time */
+constexpr int TILES = COLUMNS / 8, STEPS = PIECE / 8; /* of the tensor cores' products */
+constexpr int QUADS = 4;                              /* of the weights, of a lane */
 
 /* into[image][n] = sum over kept k of from[image][k] weight(n, k), and what comes after. */
 struct product {
@@ -56,7 +56,8 @@ __device__ __forceinline__ struct operands operands_of(const struct product &pro
     operands.step = operands.along_k ? 8 * product.step_n : product.step_k;
     operands.images_left = segment.images - first - group;
     operands.columns_left = kept_n - column;
-    operands.aligned = is_aligned(product.weight, operands.along_k ? product.step_n : product.step_k);
+    operands.aligned =
+        is_aligned(product.weight, operands.along_k ? product.step_n : product.step_k);
     return operands;
 }
 
@@ -79,8 +80,8 @@ __device__ __forceinline__ void fetch(struct fetched &fetched, const struct oper
     }
 }
 
-/* The products of depth 8 take a lane's neighbours in k two by two: which is which does not matter as
- * long as both sides agree. */
+/* The products of depth 8 take a lane's neighbours in k two by two: which is which does not matter
+ * as long as both sides agree. */
 template <class T>
 __device__ __forceinline__ void multiply(const struct fetched &fetched, bool along_k,
                                          sum_fragment (&sums)[TILES]) {
@@ -94,8 +95,8 @@ __device__ __forceinline__ void multiply(const struct fetched &fetched, bool alo
             tf32_right right;
 #pragma unroll
             for (int h = 0; h < 2; h++)
-                right[h] = along_k ? fetched.weights[t].of[2 * s + h]
-                                   : fetched.weights[2 * s + h].of[t];
+                right[h] =
+                    along_k ? fetched.weights[t].of[2 * s + h] : fetched.weights[2 * s + h].of[t];
             add_product<T>(sums[t], images, halves_of(right));
         }
     }
@@ -142,8 +143,7 @@ __device__ __forceinline__ float product_of(shares &shares, const struct product
 
 /* x: columns, y: images, z: segment */
 template <class T>
-__global__ void __launch_bounds__(THREADS, 2)
-    excite_forward_kernel(const struct product product) {
+__global__ void __launch_bounds__(THREADS, 2) excite_forward_kernel(const struct product product) {
     __shared__ shares shares;
     struct segment segment = product.segments[blockIdx.z];
     int n = (int)blockIdx.x * COLUMNS, first = (int)blockIdx.y * IMAGES;
@@ -162,8 +162,7 @@ __global__ void __launch_bounds__(THREADS, 2)
 
 /* Writes rows to their full length: zeros past the kept columns. */
 template <class T>
-__global__ void __launch_bounds__(THREADS, 2)
-    excite_backward_kernel(const struct product product) {
+__global__ void __launch_bounds__(THREADS, 2) excite_backward_kernel(const struct product product) {
     __shared__ shares shares;
     struct segment segment = product.segments[blockIdx.z];
     int n = (int)blockIdx.x * COLUMNS, first = (int)blockIdx.y * IMAGES;
@@ -189,7 +188,7 @@ __global__ void __launch_bounds__(THREADS, 2)
 
 template <class T>
 void launch_product(const struct product &product, int columns, bool forward,
-                           const struct slice *slice) {
+                    const struct slice *slice) {
     dim3 grid(pieces(columns, COLUMNS), pieces(largest_segment(slice), IMAGES), slice->count);
     if (forward)
         LAUNCH(excite_forward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);

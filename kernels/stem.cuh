@@ -16,8 +16,8 @@ constexpr int STEM_THREADS = 224, STEM_WARPS = STEM_THREADS / WARP, STEM_TILE = 
               STEM_CHUNK = 16 /* outputs of a block */, STEM_PAIRS = 16, STEM_PAIRS_OF_A_ROW = 5,
               STEM_FIRST = 4 /* element of pixel 0 */;
 
-/* How an image is cut: `rows` rows of the output at a time, one for each warp. Of the picture's rows
- * under them there are two copies: one is filled while the other is read. */
+/* How an image is cut: `rows` rows of the output at a time, one for each warp. Of the picture's
+ * rows under them there are two copies: one is filled while the other is read. */
 struct stem_cut {
     int rows, down /* cuts of an image */, tiles;
     int pitch; /* elements of a picture's row in shared memory */
@@ -66,8 +66,8 @@ static __device__ __forceinline__ void copy_elements(bf16 *to, const bf16 *from,
         to[n] = n < exist ? from[n] : from_float<bf16>(0.0f);
 }
 
-/* The picture's rows under output rows [top, top + cut.rows), zero outside of it: under way until the
- * thread has waited for its copies. */
+/* The picture's rows under output rows [top, top + cut.rows), zero outside of it: under way until
+ * the thread has waited for its copies. */
 static __device__ __forceinline__ void stage_rows(bf16 *rows, const bf16 *picture, int top,
                                                   const struct stem_cut &cut, int height,
                                                   int width) {
@@ -111,9 +111,8 @@ struct stem_rows {
         if (which >= end)
             return;
         struct stem_place place = stem_place_of(which, cut);
-        stage_rows(copy(which, cut),
-                   pictures + (size_t)place.image * height * width * STEM_INPUTS, place.top, cut,
-                   height, width);
+        stage_rows(copy(which, cut), pictures + (size_t)place.image * height * width * STEM_INPUTS,
+                   place.top, cut, height, width);
     }
     __device__ __forceinline__ bf16 *copy(int which, const struct stem_cut &cut) const {
         return shared + which % 2 * stem_elements(cut);
@@ -130,9 +129,10 @@ struct stem_rows {
     }
 };
 
-static __device__ __forceinline__ struct stem_rows
-stem_rows_of(const struct tensor &input, const struct segment &segment, bf16 *shared, int parts,
-             const struct stem_cut &cut) {
+static __device__ __forceinline__ struct stem_rows stem_rows_of(const struct tensor &input,
+                                                                const struct segment &segment,
+                                                                bf16 *shared, int parts,
+                                                                const struct stem_cut &cut) {
     int all = segment.images * cut.down, part = (int)blockIdx.y;
     return {segment_data<bf16>(input, segment),
             shared,
