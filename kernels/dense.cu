@@ -237,121 +237,159 @@ struct stem_moments {
     }
 };
 
-/* All strips' moments to the part's, in the order of strips: pixels of a tile, warp by warp. */
+/* Means and squared deviations of several channels over the same pixels. */
+template <int CHANNELS> struct spread_of {
+    float count, mean[CHANNELS], square[CHANNELS];
+
+    __device__ __forceinline__ void add(const struct spread_of &other) {
+        float sum = count + other.count, share = other.count > 0.0f ? other.count / sum : 0.0f;
+#pragma unroll
+        for (int c = 0; c < CHANNELS; c++) {
+            float apart = other.mean[c] - mean[c];
+            mean[c] += apart * share;
+            square[c] += other.square[c] + apart * apart * count * share;
+        }
+        count = sum;
+    }
+};
+
+/* All lanes' moments to the part's: first those of a warp's pixels, then warp by warp. */
 __device__ void leave_stem_moments(const struct forward &op, const struct segment &segment,
                                    int kept, const struct stem_moments &moments) {
-    constexpr int STRIPS_OF_STEM = STEM_THREADS * STEM_QUAD / STEM_CHUNK;
-    __shared__ float means[STRIPS_OF_STEM][STEM_CHUNK], squares[STRIPS_OF_STEM][STEM_CHUNK];
-    __shared__ float counts[STRIPS_OF_STEM];
-    int strip = (int)threadIdx.x / STEM_QUAD, quad = (int)threadIdx.x % STEM_QUAD;
-    float n = (float)moments.count;
+    __shared__ struct spread_of<1> warps[STEM_WARPS][STEM_CHUNK];
+    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+    struct spread_of<STEM_QUAD> spread;
+    spread.count = (float)moments.count;
+#pragma unroll
     for (int c = 0; c < STEM_QUAD; c++) {
-        float shift = n > 0 ? moments.first[c] / n : 0.0f;
-        means[strip][quad * STEM_QUAD + c] = moments.origin[c] + shift;
-        squares[strip][quad * STEM_QUAD + c] =
-            fmaxf(moments.second[c] - moments.first[c] * shift, 0.0f);
+        float shift = moments.count > 0 ? moments.first[c] / spread.count : 0.0f;
+        spread.mean[c] = moments.origin[c] + shift;
+        spread.square[c] = fmaxf(moments.second[c] - moments.first[c] * shift, 0.0f);
     }
-    if (quad == 0)
-        counts[strip] = n;
+#pragma unroll
+    for (int away = WARP / 2; away >= STEM_QUAD; away /= 2) {
+        struct spread_of<STEM_QUAD> other;
+        other.count = __shfl_xor_sync(0xffffffffu, spread.count, away);
+#pragma unroll
+        for (int c = 0; c < STEM_QUAD; c++) {
+            other.mean[c] = __shfl_xor_sync(0xffffffffu, spread.mean[c], away);
+            other.square[c] = __shfl_xor_sync(0xffffffffu, spread.square[c], away);
+        }
+        spread.add(other);
+    }
+#pragma unroll
+    for (int c = 0; c < STEM_QUAD; c++)
+        if (lane < STEM_QUAD)
+            warps[warp][lane * STEM_QUAD + c] = {
+                spread.count, {spread.mean[c]}, {spread.square[c]}};
     __syncthreads();
     int c = (int)threadIdx.x, part = (int)blockIdx.y, channel = (int)blockIdx.x * STEM_CHUNK + c;
     if (c >= STEM_CHUNK)
         return;
-    float count = 0.0f, mean = 0.0f, square = 0.0f;
-    for (int s = 0; s < STRIPS_OF_STEM; s++) {
-        if (counts[s] == 0.0f)
-            continue;
-        float sum = count + counts[s], share = counts[s] / sum, apart = means[s][c] - mean;
-        mean += apart * share;
-        square += squares[s][c] + apart * apart * count * share;
-        count = sum;
-    }
+    struct spread_of<1> all = warps[0][c];
+    for (int w = 1; w < STEM_WARPS; w++)
+        all.add(warps[w][c]);
     if (channel == 0)
-        *op.sums.count_at(segment, part) = count;
-    if (count > 0.0f && channel < kept) {
-        op.sums.at(segment, part, 0)[channel] = mean;
-        op.sums.at(segment, part, 1)[channel] = square;
+        *op.sums.count_at(segment, part) = all.count;
+    if (all.count > 0.0f && channel < kept) {
+        op.sums.at(segment, part, 0)[channel] = all.mean[0];
+        op.sums.at(segment, part, 1)[channel] = all.square[0];
     }
 }
 
-__global__ void __launch_bounds__(STEM_THREADS, 6)
+/* What a lane multiplies with: its columns of the weights, and its pairs of a pixel. */
+struct stem_operands {
+    right_fragment weights[2][2]; /* [depth][half of a lane's outputs] */
+    int pair_at[2][2];
+    float bias[STEM_QUAD];
+};
+
+__device__ __forceinline__ void load_operands(struct stem_operands &operands,
+                                              const struct forward &op,
+                                              const struct segment &segment, int kept,
+                                              const struct stem_cut &cut) {
+    int lane = (int)threadIdx.x % WARP, begin = (int)blockIdx.x * STEM_CHUNK, n = lane / 4;
+    int taps = op.kernels[segment.group];
+#pragma unroll
+    for (int k = 0; k < 2; k++)
+#pragma unroll
+        for (int h = 0; h < 2; h++) {
+            int pair = k * 8 + h * 4 + lane % 4;
+            operands.pair_at[k][h] = stem_pair_at(pair, cut);
+#pragma unroll
+            for (int t = 0; t < 2; t++) {
+                int o = begin + n / 2 * STEM_QUAD + t * 2 + n % 2;
+                operands.weights[k][t][h] = stem_weight(op, taps, stem_matrix_row(pair, 0), o) |
+                                            stem_weight(op, taps, stem_matrix_row(pair, 1), o)
+                                                << 16;
+            }
+        }
+    int first = begin + lane % 4 * STEM_QUAD;
+#pragma unroll
+    for (int c = 0; c < STEM_QUAD; c++)
+        operands.bias[c] = op.bias != NULL && first + c < kept ? op.bias[first + c] : 0.0f;
+}
+
+/* The lane's outputs of pixels l / 4 and l / 4 + 8 of a tile. from: the pairs of pixel l / 4. */
+__device__ __forceinline__ void stem_tile(const struct stem_operands &operands,
+                                          const unsigned *from, uint2 (&stored)[2]) {
+    sum_fragment sums[2];
+#pragma unroll
+    for (int t = 0; t < 2; t++)
+#pragma unroll
+        for (int s = 0; s < 4; s++)
+            sums[t][s] = operands.bias[t * 2 + s % 2];
+#pragma unroll
+    for (int k = 0; k < 2; k++) {
+        left_fragment pixels;
+#pragma unroll
+        for (int s = 0; s < 4; s++)
+            pixels[s] =
+                from[operands.pair_at[k][s / 2] + s % 2 * (8 * STEM_STRIDE * STEM_INPUTS / 2)];
+        multiply_add(sums[0], pixels, operands.weights[k][0]);
+        multiply_add(sums[1], pixels, operands.weights[k][1]);
+    }
+#pragma unroll
+    for (int s = 0; s < 2; s++)
+        stored[s] = make_uint2(pack_bf16(sums[0][2 * s], sums[0][2 * s + 1]),
+                               pack_bf16(sums[1][2 * s], sums[1][2 * s + 1]));
+}
+
+__global__ void __launch_bounds__(STEM_THREADS, 4)
     stem_forward(const struct forward op, const struct stem_cut cut) {
     DYNAMIC_SHARED(bf16, shared);
     const struct segment segment = op.segments[blockIdx.z];
-    const struct tensor &input = op.input.z, &output = op.output;
+    const struct tensor &output = op.output;
     int kept = output.kept[segment.group], ld = tensor_ld(&output, &segment);
     if (kept == 0 && op.sums.parts > 0 && blockIdx.x == 0 && threadIdx.x == 0)
         *op.sums.count_at(segment, (int)blockIdx.y) = 0.0f;
     if ((int)blockIdx.x * STEM_CHUNK >= kept)
         return;
-    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
+    struct stem_rows rows = stem_rows_of(op.input.z, segment, shared, op.parts, cut);
+    rows.stage(rows.unit, cut);
+    struct stem_operands operands;
+    load_operands(operands, op, segment, kept, cut);
+
+    int lane = (int)threadIdx.x % WARP, y = (int)threadIdx.x / WARP;
     int first = (int)blockIdx.x * STEM_CHUNK + lane % 4 * STEM_QUAD;
-
-    right_fragment weights[2][2]; /* [depth][half of a lane's outputs] */
-    int pair_at[2][2];
-#pragma unroll
-    for (int k = 0; k < 2; k++)
-#pragma unroll
-        for (int h = 0; h < 2; h++) {
-            int pair = k * 8 + h * 4 + lane % 4, n = lane / 4;
-            pair_at[k][h] = stem_pair_at(pair, cut);
-#pragma unroll
-            for (int t = 0; t < 2; t++) {
-                int o = (int)blockIdx.x * STEM_CHUNK + n / 2 * STEM_QUAD + t * 2 + n % 2;
-                int taps = op.kernels[segment.group];
-                weights[k][t][h] = stem_weight(op, taps, stem_matrix_row(pair, 0), o) |
-                                   stem_weight(op, taps, stem_matrix_row(pair, 1), o) << 16;
-            }
-        }
-    float bias[STEM_QUAD];
-#pragma unroll
-    for (int c = 0; c < STEM_QUAD; c++)
-        bias[c] = op.bias != NULL && first + c < kept ? op.bias[first + c] : 0.0f;
-
-    const bf16 *pictures = segment_data<bf16>(input, segment);
     bf16 *to = segment_data<bf16>(output, segment) + first;
-    int down = (output.height + cut.rows - 1) / cut.rows, all = segment.images * down;
-    int end = piece_begin(all, (int)blockIdx.y + 1, op.parts);
     struct stem_moments moments = {};
 #pragma unroll 1
-    for (int unit = piece_begin(all, (int)blockIdx.y, op.parts); unit < end; unit++) {
-        int image = unit / down, top = (unit - image * down) * cut.rows;
-        stage_rows(shared, pictures + (size_t)image * input.height * input.width * STEM_INPUTS, top,
-                   cut, input.height, input.width);
-        __syncthreads();
-        int tiles = min(cut.rows, output.height - top) * cut.tiles;
+    for (; rows.unit < rows.end; rows.unit++) {
+        struct stem_place place = stem_place_of(rows.unit, cut);
+        const unsigned *from = stem_pairs(rows.get(cut), y, cut);
+        bool exists = y < cut.rows && place.top + y < output.height;
+        size_t row = ((size_t)place.image * output.height + place.top + y) * output.width;
 #pragma unroll 1
-        for (int i = warp; i < tiles; i += STEM_WARPS) {
-            int y = i / cut.tiles, x = (i - y * cut.tiles) * STEM_TILE + lane / 4;
-            const unsigned *from =
-                reinterpret_cast<const unsigned *>(shared + (size_t)STEM_STRIDE * y * cut.pitch) +
-                x * (STEM_STRIDE * STEM_INPUTS / 2);
-            sum_fragment sums[2];
-#pragma unroll
-            for (int t = 0; t < 2; t++)
-#pragma unroll
-                for (int s = 0; s < 4; s++)
-                    sums[t][s] = bias[t * 2 + s % 2];
-#pragma unroll
-            for (int k = 0; k < 2; k++) {
-                left_fragment pixels;
-#pragma unroll
-                for (int s = 0; s < 4; s++)
-                    pixels[s] =
-                        from[pair_at[k][s / 2] + s % 2 * (8 * STEM_STRIDE * STEM_INPUTS / 2)];
-                multiply_add(sums[0], pixels, weights[k][0]);
-                multiply_add(sums[1], pixels, weights[k][1]);
-            }
-            size_t pixel = ((size_t)image * output.height + top + y) * output.width + x;
+        for (int x = lane / 4; exists && x < cut.tiles * STEM_TILE; x += STEM_TILE) {
+            uint2 stored[2];
+            stem_tile(operands, from + x * (STEM_STRIDE * STEM_INPUTS / 2), stored);
 #pragma unroll
             for (int s = 0; s < 2; s++) {
                 if (x + 8 * s >= output.width || first >= kept)
                     continue;
-                uint2 stored = make_uint2(pack_bf16(sums[0][2 * s], sums[0][2 * s + 1]),
-                                          pack_bf16(sums[1][2 * s], sums[1][2 * s + 1]));
-                *reinterpret_cast<uint2 *>(to + (pixel + 8 * s) * ld) = stored;
-                if (op.sums.parts > 0)
-                    moments.add(stored);
+                *reinterpret_cast<uint2 *>(to + (row + x + 8 * s) * ld) = stored[s];
+                moments.add(stored[s]);
             }
         }
         __syncthreads();

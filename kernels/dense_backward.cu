@@ -97,11 +97,29 @@ __device__ __forceinline__ void load_quad(float (&into)[QUAD], const bf16 *from)
     into[2] = __uint_as_float(raw.y << 16), into[3] = __uint_as_float(raw.y & 0xffff0000u);
 }
 
+/* The rows of the output's batch-norm at a thread's outputs. */
+struct __align__(16) grad_quad {
+    float y[QUAD], z[QUAD], one[QUAD];
+};
+
+static __device__ __forceinline__ void load_grad_quad(struct grad_quad &grad,
+                                                      const struct norm_view &norm,
+                                                      const struct segment &segment, int first,
+                                                      int kept) {
+#pragma unroll
+    for (int c = 0; c < QUAD; c++) {
+        bool has_norm = norm.scale != NULL && first + c < kept;
+        size_t row = norm.row(segment) + first + c;
+        grad.y[c] = has_norm ? norm.grad_y[row] : 1.0f;
+        grad.z[c] = has_norm ? norm.grad_z[row] : 0.0f;
+        grad.one[c] = has_norm ? norm.grad_one[row] : 0.0f;
+    }
+}
+
 /* Outputs behind the kept ones get sums of anything, which nobody reads. */
 template <class T>
 __device__ __forceinline__ void stem_dz(const struct backward &op, const T *dy, const T *z,
-                                        const float (&grad_y)[QUAD], const float (&grad_z)[QUAD],
-                                        const float (&grad_one)[QUAD], float (&dz)[QUAD]) {
+                                        const struct grad_quad &grad, float (&dz)[QUAD]) {
     load_quad(dz, dy);
     if (op.norm.scale == NULL)
         return;
@@ -109,7 +127,7 @@ __device__ __forceinline__ void stem_dz(const struct backward &op, const T *dy, 
     load_quad(value, z);
 #pragma unroll
     for (int c = 0; c < QUAD; c++)
-        dz[c] = fmaf(grad_y[c], dz[c], fmaf(grad_z[c], value[c], grad_one[c]));
+        dz[c] = fmaf(grad.y[c], dz[c], fmaf(grad.z[c], value[c], grad.one[c]));
 }
 
 template <class T>
@@ -121,15 +139,8 @@ __global__ void __launch_bounds__(THREADS, 3) stem_weights(const struct backward
         return;
     int lane = (int)threadIdx.x % (CHUNK / QUAD), first = (int)blockIdx.x * CHUNK + lane * QUAD;
     int ld_z = tensor_ld(&output, &segment), ld_dy = tensor_ld(&op.output_gradient, &segment);
-    float grad_y[QUAD], grad_z[QUAD], grad_one[QUAD];
-#pragma unroll
-    for (int c = 0; c < QUAD; c++) {
-        bool has_norm = op.norm.scale != NULL && first + c < kept;
-        size_t row = op.norm.row(segment) + first + c;
-        grad_y[c] = has_norm ? op.norm.grad_y[row] : 1.0f;
-        grad_z[c] = has_norm ? op.norm.grad_z[row] : 0.0f;
-        grad_one[c] = has_norm ? op.norm.grad_one[row] : 0.0f;
-    }
+    struct grad_quad grad;
+    load_grad_quad(grad, op.norm, segment, first, kept);
     const T *z = segment_data<T>(output, segment) + first;
     const T *dy = segment_data<T>(op.output_gradient, segment) + first;
     const T *pictures = segment_data<T>(op.input.z, segment);
@@ -142,8 +153,7 @@ __global__ void __launch_bounds__(THREADS, 3) stem_weights(const struct backward
 #pragma unroll 1
     for (; pixel < end && first < kept; pixel += THREADS / (CHUNK / QUAD)) {
         float dz[QUAD];
-        stem_dz<T>(op, dy + (size_t)pixel * ld_dy, z + (size_t)pixel * ld_z, grad_y, grad_z,
-                   grad_one, dz);
+        stem_dz<T>(op, dy + (size_t)pixel * ld_dy, z + (size_t)pixel * ld_z, grad, dz);
         int image = pixel / area, rest = pixel - image * area, y = rest / output.width;
         add_stem_pixel<T>(op, pictures + (size_t)image * picture, y, rest - y * output.width, dz,
                           &sums);
@@ -154,25 +164,25 @@ __global__ void __launch_bounds__(THREADS, 3) stem_weights(const struct backward
 /* The stem's on tensor cores: outputs x pixels of dz, times pixels x pairs of the pictures. */
 constexpr int TILE_PITCH = STEM_CHUNK + LANES /* elements of a pixel of dz: no two in one bank */;
 
+/* A lane's share of a tile: QUAD outputs of pixels lane / 4 and lane / 4 + 8. */
 struct raw_dz {
-    uint4 dy, z;
+    uint2 dy[2], z[2];
 };
 
-/* A lane's share of a tile: LANES outputs of pixel lane / 2. */
 struct tile_of_dz {
     const bf16 *dy, *z; /* of the segment, at the lane's first output */
-    int ld_dy, ld_z, width;
-    bool has_outputs;
+    int ld_dy, ld_z;
 
-    __device__ __forceinline__ bool exists(int x) const {
-        return has_outputs && x < width;
-    }
-
-    __device__ __forceinline__ void load(struct raw_dz &raw, size_t row, int x) const {
-        if (!exists(x))
-            return;
-        raw.dy = *reinterpret_cast<const uint4 *>(dy + (row * width + x) * ld_dy);
-        raw.z = *reinterpret_cast<const uint4 *>(z + (row * width + x) * ld_z);
+    /* pixel: of the row that begins at pixel `row` and has `width` */
+    __device__ __forceinline__ void load(struct raw_dz &raw, size_t row, int pixel,
+                                         int width) const {
+#pragma unroll
+        for (int i = 0; i < 2; i++)
+            if (pixel + 8 * i < width) {
+                size_t at = row + pixel + 8 * i;
+                raw.dy[i] = *reinterpret_cast<const uint2 *>(dy + at * ld_dy);
+                raw.z[i] = *reinterpret_cast<const uint2 *>(z + at * ld_z);
+            }
     }
 };
 
@@ -182,6 +192,20 @@ static __device__ __forceinline__ unsigned dz_pair(unsigned dy, unsigned z, cons
     float high = fmaf(grad_z[1], __uint_as_float(z & 0xffff0000u), grad_one[1]);
     return pack_bf16(fmaf(grad_y[0], __uint_as_float(dy << 16), low),
                      fmaf(grad_y[1], __uint_as_float(dy & 0xffff0000u), high));
+}
+
+/* Into the tile, [pixel][output]; zero where there are none. */
+static __device__ __forceinline__ void put_dz(bf16 *tile, const struct raw_dz &raw,
+                                              const struct grad_quad &grad, int pixel, int width) {
+    int lane = (int)threadIdx.x % WARP;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        uint2 dz = make_uint2(0, 0);
+        if (pixel + 8 * i < width)
+            dz = make_uint2(dz_pair(raw.dy[i].x, raw.z[i].x, grad.y, grad.z, grad.one),
+                            dz_pair(raw.dy[i].y, raw.z[i].y, grad.y + 2, grad.z + 2, grad.one + 2));
+        *reinterpret_cast<uint2 *>(tile + (lane / 4 + 8 * i) * TILE_PITCH + lane % 4 * QUAD) = dz;
+    }
 }
 
 /* Sums of one warp: [pairs 0-7, 8-15][element of the pair]. */
@@ -209,9 +233,12 @@ static __device__ __forceinline__ void add_tile(const bf16 *tile, const unsigned
     }
 }
 
-static __device__ __forceinline__ void leave_fragments(const struct backward &op,
+typedef float stem_shares[STEM_WARPS][STEM_ROWS][STEM_CHUNK];
+
+/* room: where the copies of the picture's rows were. */
+static __device__ __forceinline__ void leave_fragments(const struct backward &op, bf16 *room,
                                                        const stem_fragments &sums, int kept) {
-    __shared__ float shared[STEM_WARPS][STEM_ROWS][STEM_CHUNK];
+    stem_shares &shared = *reinterpret_cast<stem_shares *>(room);
     int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
 #pragma unroll
     for (int g = 0; g < 2; g++)
@@ -236,73 +263,49 @@ static __device__ __forceinline__ void leave_fragments(const struct backward &op
 
 __global__ void __launch_bounds__(STEM_THREADS, 4)
     stem_tensor_weights(const struct backward op, const struct stem_cut cut) {
-    DYNAMIC_SHARED(bf16, rows);
+    DYNAMIC_SHARED(bf16, shared);
     __shared__ __align__(16) bf16 tiles_of_dz[STEM_WARPS][STEM_TILE * TILE_PITCH];
+    __shared__ struct grad_quad grads[STEM_CHUNK / QUAD]; /* registers are scarce */
     const struct segment segment = op.segments[blockIdx.z];
-    const struct tensor &input = op.input.z, &output = op.output;
+    const struct tensor &output = op.output;
     int kept = output.kept[segment.group];
     if ((int)blockIdx.x * STEM_CHUNK >= kept)
         return;
-    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
-    int first = (int)blockIdx.x * STEM_CHUNK + lane % 2 * LANES;
-    bool has_norm = op.norm.scale != NULL;
-    float grad_y[LANES], grad_z[LANES], grad_one[LANES];
-#pragma unroll
-    for (int c = 0; c < LANES; c++) {
-        bool is_kept = has_norm && first + c < kept;
-        size_t at = op.norm.row(segment) + first + c;
-        grad_y[c] = is_kept ? op.norm.grad_y[at] : 1.0f;
-        grad_z[c] = is_kept ? op.norm.grad_z[at] : 0.0f;
-        grad_one[c] = is_kept ? op.norm.grad_one[at] : 0.0f;
-    }
+    struct stem_rows rows = stem_rows_of(op.input.z, segment, shared, op.parts, cut);
+    rows.stage(rows.unit, cut);
+    int lane = (int)threadIdx.x % WARP, y = (int)threadIdx.x / WARP;
+    int first = (int)blockIdx.x * STEM_CHUNK + lane % 4 * QUAD;
+    if ((int)threadIdx.x < STEM_CHUNK / QUAD)
+        load_grad_quad(grads[threadIdx.x], op.norm, segment, first, kept);
     struct tile_of_dz share = {};
     share.dy = segment_data<bf16>(op.output_gradient, segment) + first;
-    share.z = has_norm ? segment_data<bf16>(output, segment) + first : share.dy;
+    share.z = op.norm.scale != NULL ? segment_data<bf16>(output, segment) + first : share.dy;
     share.ld_dy = tensor_ld(&op.output_gradient, &segment);
-    share.ld_z = has_norm ? tensor_ld(&output, &segment) : share.ld_dy;
-    share.width = output.width, share.has_outputs = first < kept;
+    share.ld_z = op.norm.scale != NULL ? tensor_ld(&output, &segment) : share.ld_dy;
     int pair_at[2] = {stem_pair_at(lane / 4, cut), stem_pair_at(8 + lane / 4, cut)};
 
-    bf16 *tile = tiles_of_dz[warp];
-    uint4 *own = reinterpret_cast<uint4 *>(tile + lane / 2 * TILE_PITCH + lane % 2 * LANES);
-    const bf16 *pictures = segment_data<bf16>(input, segment);
-    int down = (output.height + cut.rows - 1) / cut.rows, all = segment.images * down;
-    int end = piece_begin(all, (int)blockIdx.y + 1, op.parts);
+    bf16 *tile = tiles_of_dz[y];
     stem_fragments sums = {};
-    struct raw_dz raw = {};
 #pragma unroll 1
-    for (int unit = piece_begin(all, (int)blockIdx.y, op.parts); unit < end; unit++) {
-        int image = unit / down, top = (unit - image * down) * cut.rows;
-        int tiles = min(cut.rows, output.height - top) * cut.tiles;
-        size_t row = (size_t)image * output.height + top;
-        share.load(raw, row + warp / cut.tiles, warp % cut.tiles * STEM_TILE + lane / 2);
-        stage_rows(rows, pictures + (size_t)image * input.height * input.width * STEM_INPUTS, top,
-                   cut, input.height, input.width);
-        __syncthreads();
+    for (; rows.unit < rows.end; rows.unit++) {
+        struct stem_place place = stem_place_of(rows.unit, cut);
+        bool exists = y < cut.rows && place.top + y < output.height;
+        int width = exists && first < kept ? output.width : 0; /* of the lane's dz */
+        size_t row = ((size_t)place.image * output.height + place.top + y) * output.width;
+        struct raw_dz raw = {};
+        share.load(raw, row, lane / 4, width);
+        const unsigned *from = stem_pairs(rows.get(cut), y, cut);
 #pragma unroll 1
-        for (int i = warp; i < tiles; i += STEM_WARPS) {
-            int y = i / cut.tiles, x = (i - y * cut.tiles) * STEM_TILE;
-            uint4 dz = make_uint4(0, 0, 0, 0);
-            if (share.exists(x + lane / 2)) {
-                dz.x = dz_pair(raw.dy.x, raw.z.x, grad_y, grad_z, grad_one);
-                dz.y = dz_pair(raw.dy.y, raw.z.y, grad_y + 2, grad_z + 2, grad_one + 2);
-                dz.z = dz_pair(raw.dy.z, raw.z.z, grad_y + 4, grad_z + 4, grad_one + 4);
-                dz.w = dz_pair(raw.dy.w, raw.z.w, grad_y + 6, grad_z + 6, grad_one + 6);
-            }
-            *own = dz;
-            int next = i + STEM_WARPS, y_next = next / cut.tiles;
-            if (next < tiles)
-                share.load(raw, row + y_next, (next - y_next * cut.tiles) * STEM_TILE + lane / 2);
+        for (int x = 0; exists && x < output.width; x += STEM_TILE) {
+            put_dz(tile, raw, grads[lane % 4], x + lane / 4, width);
+            share.load(raw, row, x + STEM_TILE + lane / 4, width);
             __syncwarp();
-            const bf16 *under = rows + (size_t)STEM_STRIDE * y * cut.pitch;
-            add_tile(tile,
-                     reinterpret_cast<const unsigned *>(under) + x * STEM_STRIDE * STEM_INPUTS / 2,
-                     pair_at, sums);
+            add_tile(tile, from + x * (STEM_STRIDE * STEM_INPUTS / 2), pair_at, sums);
             __syncwarp();
         }
         __syncthreads();
     }
-    leave_fragments(op, sums, kept);
+    leave_fragments(op, shared, sums, kept);
 }
 
 /* A thread an element of the matrix. */
@@ -338,32 +341,44 @@ __global__ void __launch_bounds__(THREADS) any_weights(const struct backward op)
     partial_at(op, (int)blockIdx.z, part, row)[o] = sum;
 }
 
-enum { SUMMERS = 16 /* threads that share the partials of an element */ };
+enum { SUMMERS = 32 /* threads that share the partials of an element */ };
 
-/* A row and 32 outputs a block: all segments' partials that exist, in fixed order. */
+/* Whether a segment has left an element of a row: it may have kept fewer taps or channels. */
+__device__ __forceinline__ bool has_partial(const struct backward &op, int segment, int row,
+                                            int o) {
+    int taps = op.kernel * op.kernel, inputs = op.input.z.channels, tap = row / inputs;
+    int up = abs(tap / op.kernel - op.kernel / 2), right = abs(tap % op.kernel - op.kernel / 2);
+    int group = op.segments[segment].group;
+    bool is_kept = tap == taps || (row % inputs < op.input.z.kept[group] &&
+                                   max(up, right) <= op.kernels[group] / 2);
+    return is_kept && o < op.output.kept[group];
+}
+
+/* WARP neighbouring elements of the matrix a block: all segments' partials that exist, in fixed
+ * order. What does not exist is loaded all the same, not to wait for whether it does. */
 __global__ void __launch_bounds__(WARP *SUMMERS)
     add_partials(const struct backward op, int segments, float *weight, float *bias) {
     __shared__ float shared[SUMMERS][WARP];
-    int taps = op.kernel * op.kernel, inputs = op.input.z.channels, row = (int)blockIdx.x;
-    int tap = row / inputs, i = row % inputs, o = (int)(blockIdx.y * WARP + threadIdx.x);
-    int up = abs(tap / op.kernel - op.kernel / 2), right = abs(tap % op.kernel - op.kernel / 2);
+    int outputs = op.output.channels, element = (int)(blockIdx.x * WARP + threadIdx.x);
+    int row = element / outputs, o = element % outputs;
     float sum = 0.0f;
-#pragma unroll 4
-    for (int n = (int)threadIdx.y; n < segments * op.parts; n += SUMMERS) {
-        int s = n / op.parts, group = op.segments[s].group;
-        bool is_kept =
-            tap == taps || (i < op.input.z.kept[group] && max(up, right) <= op.kernels[group] / 2);
-        if (is_kept && o < op.output.kept[group])
-            sum += partial_at(op, s, n % op.parts, row)[o];
-    }
+    if (row < op.rows)
+#pragma unroll 8
+        for (int n = (int)threadIdx.y; n < segments * op.parts; n += SUMMERS) {
+            int segment = n / op.parts;
+            float partial = partial_at(op, segment, n - segment * op.parts, row)[o];
+            sum += has_partial(op, segment, row, o) ? partial : 0.0f;
+        }
     shared[threadIdx.y][threadIdx.x] = sum;
     __syncthreads();
-    if (threadIdx.y != 0 || o >= op.output.channels)
+    if (threadIdx.y != 0 || row >= op.rows)
         return;
+#pragma unroll
     for (int n = 1; n < SUMMERS; n++)
         sum += shared[n][threadIdx.x];
-    float *into = tap == taps ? bias + o : weight + ((size_t)o * inputs + i) * taps + tap;
-    *into += sum;
+    int inputs = op.input.z.channels, taps = op.kernel * op.kernel, tap = row / inputs;
+    size_t at = ((size_t)o * inputs + row % inputs) * taps + tap;
+    *(tap == taps ? bias + o : weight + at) += sum;
 }
 
 /* ------------------------------------------------------------------ input */
@@ -471,8 +486,9 @@ void launch_weights(const struct backward &op, const struct convolution *convolu
     if constexpr (sizeof(T) == sizeof(bf16)) {
         struct stem_cut cut = stem_cut_of(convolution);
         if (cut.rows > 0) {
-            LAUNCH(stem_tensor_weights, chunks, STEM_THREADS, stem_shared(cut), cuda_stream(), op,
-                   cut);
+            size_t shared = stem_shared(cut);
+            shared = shared > sizeof(stem_shares) ? shared : sizeof(stem_shares);
+            LAUNCH(stem_tensor_weights, chunks, STEM_THREADS, shared, cuda_stream(), op, cut);
             return;
         }
     }
@@ -488,8 +504,9 @@ void add_weight_gradients(struct backward op, const struct convolution *convolut
         op.segments = slice->device_segments + first;
         op.parts = room / count;
         launch_weights<T>(op, convolution, count);
-        LAUNCH(add_partials, dim3(op.rows, pieces(op.output.channels, WARP)), dim3(WARP, SUMMERS),
-               0, cuda_stream(), op, count, slice->gradient + convolution->weight_offset,
+        LAUNCH(add_partials, pieces((size_t)op.rows * op.output.channels, WARP),
+               dim3(WARP, SUMMERS), 0, cuda_stream(), op, count,
+               slice->gradient + convolution->weight_offset,
                slice->gradient + convolution->bias_offset);
     }
 }

@@ -13,7 +13,23 @@ typedef unsigned left_fragment[4];
 typedef unsigned right_fragment[2];
 typedef float sum_fragment[4];
 
+/* Of floats with 10 bits behind the point (TF32), a lane of a left operand (16 rows, 8 of k) holds
+ * row l / 4 and, behind it, that plus 8, each at k = l % 4, then both at k = l % 4 + 4; of a right
+ * one (8 of k, 8 columns) column l / 4 at k = l % 4, then at that plus 4. Sums: as above. */
+typedef float tf32_left[4];
+typedef float tf32_right[2];
+
 #ifndef TAPER_CUDA_ON_CPU
+
+static __device__ __forceinline__ void multiply_add_tf32(sum_fragment &sum, const tf32_left &left,
+                                                         const tf32_right &right) {
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 "
+        "{%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};"
+        : "+f"(sum[0]), "+f"(sum[1]), "+f"(sum[2]), "+f"(sum[3])
+        : "r"(__float_as_uint(left[0])), "r"(__float_as_uint(left[1])),
+          "r"(__float_as_uint(left[2])), "r"(__float_as_uint(left[3])),
+          "r"(__float_as_uint(right[0])), "r"(__float_as_uint(right[1])));
+}
 
 static __device__ __forceinline__ void multiply_add(sum_fragment &sum, const left_fragment &left,
                                                     const right_fragment &right) {
@@ -92,6 +108,23 @@ static inline void multiply_add(sum_fragment &sum, const left_fragment &left,
         for (int k = 0; k < 16; k++)
             sum[i] += bf16_half(lefts[row % 8 * 4 + k % 8 / 2][row / 8 + k / 8 * 2], k % 2) *
                       bf16_half(rights[column * 4 + k % 8 / 2][k / 8], k % 2);
+    }
+    __syncwarp();
+}
+
+static inline void multiply_add_tf32(sum_fragment &sum, const tf32_left &left,
+                                     const tf32_right &right) {
+    const float *lefts[WARP], *rights[WARP];
+    for (int lane = 0; lane < WARP; lane++) {
+        lefts[lane] = __shfl_sync(0xffffffffu, &left[0], lane);
+        rights[lane] = __shfl_sync(0xffffffffu, &right[0], lane);
+    }
+    int lane = threadIdx.x % WARP;
+    for (int i = 0; i < 4; i++) {
+        int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
+        for (int k = 0; k < 8; k++)
+            sum[i] +=
+                lefts[row % 8 * 4 + k % 4][row / 8 + k / 4 * 2] * rights[column * 4 + k % 4][k / 4];
     }
     __syncwarp();
 }

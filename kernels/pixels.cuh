@@ -48,20 +48,21 @@ static __device__ __forceinline__ struct pixel_share pixel_share_of(int channels
     return share;
 }
 
-/* The pixels of this block's part, for a pass that leaves sums. Of the parts, which are as many as
- * four blocks on each multiprocessor of an H100, it uses so many that all blocks run at once:
- * at_once, for the registers that sums take, and for all chunks together. Small tensors use fewer,
- * that there be some work in each. */
+/* The pixels of this block's part, for a pass that leaves sums. Of the parts it uses so many that
+ * all blocks, of all segments and chunks together, run at once on an H100: a few on each
+ * multiprocessor, for the registers that sums take. Small tensors use fewer, that there be some
+ * work in each. */
 struct stretch {
     int begin, end;
 };
 
 static __device__ __forceinline__ struct stretch stretch_of(int pixels, int channels,
-                                                            int at_once = 3) {
-    constexpr int WORK = 4; /* vectors of a thread at least */
+                                                            int blocks_at_once = 3) {
+    constexpr int WORK = 4 /* vectors of a thread at least */, MULTIPROCESSORS = 132;
     int vectors = (channels + LANES - 1) / LANES, chunks = (vectors + CHUNK - 1) / CHUNK;
-    int most = (int)(((long long)pixels * vectors) / (PIXEL_THREADS * WORK));
-    int parts = max(1, min(most, (int)gridDim.y * at_once / 4) / max(1, chunks));
+    int most = (int)(((long long)pixels * vectors) / (PIXEL_THREADS * WORK)) / max(1, chunks);
+    int at_once = blocks_at_once * MULTIPROCESSORS / (max(1, chunks) * (int)gridDim.z);
+    int parts = max(1, min(min(most, (int)gridDim.y), at_once));
     int part = min((int)blockIdx.y, parts), next = min((int)blockIdx.y + 1, parts);
     return {piece_begin(pixels, part, parts), piece_begin(pixels, next, parts)};
 }
@@ -246,6 +247,15 @@ static __device__ __forceinline__ void through_view8(enum activation activation,
 #undef THROUGH
 }
 
+/* The same for a thread that has its rows in registers. */
+static __device__ __forceinline__ void slope8(enum activation activation,
+                                              const struct norm_lanes &norm,
+                                              const float (&z)[LANES], float (&da)[LANES]) {
+#define THROUGH(A) da[lane] *= activation_slope(A, norm.scale[lane] * z[lane] + norm.shift[lane])
+    FOR_EACH_ACTIVATION(activation, THROUGH)
+#undef THROUGH
+}
+
 template <class T> static __device__ __forceinline__ void round8(float (&values)[LANES]) {
     FOR_LANES(values[lane] = rounded<T>(values[lane]))
 }
@@ -306,8 +316,9 @@ static __device__ __forceinline__ void add_rows(struct sums_room<SUMS, THREADS> 
 
 /* The two sums of a backward pass into the batch-norm's partials. Segment and share: made once more
  * rather than kept in registers all the while. */
+template <int THREADS>
 static __device__ __forceinline__ void
-leave_sums(struct sums_room<2> &room, const struct pixel_share &share,
+leave_sums(struct sums_room<2, THREADS> &room, const struct pixel_share &share,
            const struct lane_sums<2> &sums, const struct partial_sums &into,
            const struct segment &segment, const struct tensor &z) {
     int kept = tensor_kept(&z, &segment);

@@ -2,7 +2,7 @@
 #ifndef TAPER_SQUEEZE_EXCITE_CUH
 #define TAPER_SQUEEZE_EXCITE_CUH
 
-#include "image_mean.cuh"
+#include "image_sums.cuh"
 
 /* In scratch: a row per image, not rounded to T. Backward they are zero past the channels that an
  * image keeps, so that images of all widths make one matrix; d_gate and d_hidden are gradients
@@ -16,13 +16,6 @@ struct excite_rows {
 
 struct excite_rows excite_rows_of(const struct squeeze_excite *squeeze, const struct slice *slice);
 
-/* Of a tensor with one pixel per image. */
-template <class T>
-static __device__ __forceinline__ T *tensor_row(const struct tensor &tensor,
-                                                const struct segment &segment, int image) {
-    return segment_data<T>(tensor, segment) + (size_t)image * tensor_ld(&tensor, &segment);
-}
-
 /* rows.pooled -> hidden, gate */
 template <class T>
 enum status cuda_excite_forward(const struct squeeze_excite *squeeze,
@@ -33,8 +26,17 @@ template <class T>
 enum status cuda_excite_backward(const struct squeeze_excite *squeeze,
                                  const struct excite_rows *rows, const struct slice *slice);
 
+/* Forward, and backward but for the gradients of the parameters, in one kernel; false: the sizes
+ * are not made for it, and nothing was done. */
+template <class T>
+bool cuda_excite_images_forward(const struct squeeze_excite *squeeze, const struct slice *slice);
+template <class T>
+bool cuda_excite_images_backward(const struct squeeze_excite *squeeze,
+                                 const struct excite_rows *rows, const struct slice *slice);
+
 /* Before and after that: rows of slots without images, and the gradients of the parameters. */
 enum status cuda_excite_clear(const struct excite_rows *rows);
+template <class T>
 enum status cuda_excite_gradient(const struct squeeze_excite *squeeze,
                                  const struct excite_rows *rows, float *gradient);
 

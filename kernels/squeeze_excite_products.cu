@@ -1,14 +1,18 @@
 /* Products of squeeze-excite: rows of images times a matrix's prefix. They are small, so what
- * counts is the time that memory takes to answer: a tile of results is small, that there be many
- * blocks; a block loads long pieces of its rows at once, and its warps share a piece out among
- * themselves. */
+ * counts is the time that memory takes to answer: a block has few results, that there be many
+ * blocks, and its many warps share the sum out among themselves, that all of it be loaded at once,
+ * from memory to the registers that the tensor cores take. */
 #include "cuda_ops.h"
+#include "float_product.cuh"
 #include "squeeze_excite.cuh"
 
-constexpr int TILE = 16; /* images, and columns */
-constexpr int THREADS = TILE * TILE, WARPS = THREADS / WARP;
-constexpr int PIECE = THREADS; /* factors of a sum that are loaded at once */
-constexpr int FACTORS = 4;     /* that a thread takes at once */
+namespace {
+
+constexpr int IMAGES = 16, COLUMNS = 32;              /* of a block */
+constexpr int THREADS = IMAGES * COLUMNS;             /* one for each result */
+constexpr int WARPS = THREADS / WARP, PIECE = 16;     /* of k, that a warp takes at a time */
+constexpr int TILES = COLUMNS / 8, STEPS = PIECE / 8; /* of the tensor cores' products */
+constexpr int QUADS = 4;                              /* of the weights, of a lane */
 
 /* into[image][n] = sum over kept k of from[image][k] weight(n, k), and what comes after. */
 struct product {
@@ -26,146 +30,128 @@ struct product {
     struct image_rows values; /* gets the tensor itself */
 };
 
-typedef float piece[TILE][PIECE + FACTORS]; /* [image or n][k]; rows stay aligned to 16 bytes */
-
-struct __align__(16) pieces_of_rows {
-    piece images, weights;
-};
-
-/* A thread's share of both pieces, on its way from memory. */
+/* A lane's share of a piece: four neighbours in k of two images, and four quads of the weights,
+ * neighbours in what is contiguous: k of columns 8 apart, or columns at four neighbours in k. */
 struct fetched {
-    float images[TILE], weights[TILE];
+    struct quad images[2], weights[QUADS];
 };
 
-/* Where an element of the weights' piece lies: threads go along what is contiguous in memory. */
-struct place {
-    int n, k;
+struct operands {
+    const float *images, *weights; /* at the lane's first k */
+    int length, step;              /* from row to row: 8 images; quads of the weights */
+    int images_left, columns_left; /* from the lane's first on */
+    bool along_k, aligned;
 };
-static __device__ __forceinline__ struct place place_of(const struct product &product, int i) {
-    int thread = (int)threadIdx.x;
-    if (product.step_k == 1)
-        return {i, thread};
-    return {thread % TILE, thread / TILE + i * TILE};
+
+__device__ __forceinline__ struct operands operands_of(const struct product &product,
+                                                       const struct segment &segment, int first,
+                                                       int n, int kept_n) {
+    int group = (int)threadIdx.x % WARP / 4;
+    struct operands operands;
+    operands.along_k = product.step_k == 1;
+    int column = n + (operands.along_k ? group : group * 4);
+    operands.images = image_row(product.from, segment, first + group);
+    operands.weights = product.weight + (size_t)column * product.step_n;
+    operands.length = 8 * product.from.length;
+    operands.step = operands.along_k ? 8 * product.step_n : product.step_k;
+    operands.images_left = segment.images - first - group;
+    operands.columns_left = kept_n - column;
+    operands.aligned =
+        is_aligned(product.weight, operands.along_k ? product.step_n : product.step_k);
+    return operands;
 }
 
 /* What lies past the kept ones may be anything: it is not read. */
-static __device__ __forceinline__ void fetch(struct fetched &fetched, const struct product &product,
-                                             const float *from, int images, int n, int k,
-                                             int kept_n, int kept_k) {
-    int at = k + (int)threadIdx.x;
+__device__ __forceinline__ void fetch(struct fetched &fetched, const struct operands &operands,
+                                      int k, int left) {
 #pragma unroll
-    for (int i = 0; i < TILE; i++)
-        fetched.images[i] =
-            i < images && at < kept_k ? from[(size_t)i * product.from.length + at] : 0.0f;
+    for (int i = 0; i < 2; i++)
+        fetched.images[i] = load_quad(operands.images + i * operands.length + k,
+                                      operands.images_left > 8 * i ? left : 0, true);
 #pragma unroll
-    for (int i = 0; i < TILE; i++) {
-        struct place place = place_of(product, i);
-        int at_n = n + place.n, at_k = k + place.k;
-        fetched.weights[i] =
-            at_n < kept_n && at_k < kept_k
-                ? product.weight[(size_t)at_n * product.step_n + (size_t)at_k * product.step_k]
-                : 0.0f;
+    for (int i = 0; i < QUADS; i++) {
+        const float *from = operands.weights + (size_t)i * operands.step;
+        if (operands.along_k)
+            fetched.weights[i] =
+                load_quad(from + k, operands.columns_left > 8 * i ? left : 0, operands.aligned);
+        else
+            fetched.weights[i] = load_quad(from + (size_t)k * operands.step,
+                                           left > i ? operands.columns_left : 0, operands.aligned);
     }
 }
 
-static __device__ __forceinline__ void
-put(struct pieces_of_rows &room, const struct product &product, const struct fetched &fetched) {
+/* The products of depth 8 take a lane's neighbours in k two by two: which is which does not matter
+ * as long as both sides agree. */
+template <class T>
+__device__ __forceinline__ void multiply(const struct fetched &fetched, bool along_k,
+                                         sum_fragment (&sums)[TILES]) {
 #pragma unroll
-    for (int i = 0; i < TILE; i++) {
-        struct place place = place_of(product, i);
-        room.images[i][threadIdx.x] = fetched.images[i];
-        room.weights[place.n][place.k] = fetched.weights[i];
+    for (int s = 0; s < STEPS; s++) {
+        tf32_left left = {fetched.images[0].of[2 * s], fetched.images[1].of[2 * s],
+                          fetched.images[0].of[2 * s + 1], fetched.images[1].of[2 * s + 1]};
+        struct halves<4> images = halves_of(left);
+#pragma unroll
+        for (int t = 0; t < TILES; t++) {
+            tf32_right right;
+#pragma unroll
+            for (int h = 0; h < 2; h++)
+                right[h] =
+                    along_k ? fetched.weights[t].of[2 * s + h] : fetched.weights[2 * s + h].of[t];
+            add_product<T>(sums[t], images, halves_of(right));
+        }
     }
 }
 
-/* The results of a thread: images line, line + 4, ... and columns, of its warp's share of k. */
-constexpr int LINES = 4, COLUMNS = WARP / LINES;
-constexpr int EACH_IMAGES = TILE / LINES, EACH_COLUMNS = TILE / COLUMNS;
-typedef float results_of_thread[EACH_IMAGES][EACH_COLUMNS];
+typedef float shares[WARPS][IMAGES][COLUMNS + 1];
 
-static __device__ __forceinline__ float add_products(float sum, const float4 &a, const float4 &b) {
-    return sum + a.x * b.x + a.y * b.y + a.z * b.z + a.w * b.w;
-}
-
-/* A piece is summed up by itself: long sums of few summands each lose less. */
-static __device__ __forceinline__ void multiply(const struct pieces_of_rows &room, int factors,
-                                                results_of_thread &results) {
+/* The sum for image thread / COLUMNS of the tile and column thread % COLUMNS: the warps' shares in
+ * order. */
+__device__ __forceinline__ float add_warps(shares &shares, const sum_fragment (&sums)[TILES],
+                                           bool along_k) {
     int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
-    int line = lane / COLUMNS, column = lane % COLUMNS;
-    results_of_thread sums = {};
-#pragma unroll 1
-    for (int k = warp * FACTORS; k < factors; k += WARPS * FACTORS) {
-        float4 images[EACH_IMAGES], weights[EACH_COLUMNS];
 #pragma unroll
-        for (int i = 0; i < EACH_IMAGES; i++)
-            images[i] = *reinterpret_cast<const float4 *>(&room.images[line + i * LINES][k]);
+    for (int t = 0; t < TILES; t++)
 #pragma unroll
-        for (int j = 0; j < EACH_COLUMNS; j++)
-            weights[j] = *reinterpret_cast<const float4 *>(&room.weights[column + j * COLUMNS][k]);
-#pragma unroll
-        for (int i = 0; i < EACH_IMAGES; i++)
-#pragma unroll
-            for (int j = 0; j < EACH_COLUMNS; j++)
-                sums[i][j] = add_products(sums[i][j], images[i], weights[j]);
-    }
-#pragma unroll
-    for (int i = 0; i < EACH_IMAGES; i++)
-#pragma unroll
-        for (int j = 0; j < EACH_COLUMNS; j++)
-            results[i][j] += sums[i][j];
-}
-
-/* The sum for image thread / TILE of the tile and column thread % TILE: the warps' shares in order.
- */
-static __device__ __forceinline__ float add_warps(struct pieces_of_rows &room,
-                                                  const results_of_thread &results) {
-    int lane = (int)threadIdx.x % WARP, warp = (int)threadIdx.x / WARP;
-    float *shares = &room.images[0][0]; /* [warp][image][column] */
-    static_assert(sizeof room.images >= WARPS * THREADS * sizeof(float), "room for the shares");
-#pragma unroll
-    for (int i = 0; i < EACH_IMAGES; i++)
-#pragma unroll
-        for (int j = 0; j < EACH_COLUMNS; j++)
-            shares[warp * THREADS + (lane / COLUMNS + i * LINES) * TILE + lane % COLUMNS +
-                   j * COLUMNS] = results[i][j];
+        for (int i = 0; i < 4; i++) {
+            int column = lane % 4 * 2 + i % 2;
+            shares[warp][lane / 4 + i / 2 * 8][along_k ? t * 8 + column : column * TILES + t] =
+                sums[t][i];
+        }
     __syncthreads();
     float sum = 0;
 #pragma unroll
-    for (int i = 0; i < WARPS; i++)
-        sum += shares[i * THREADS + (int)threadIdx.x];
+    for (int w = 0; w < WARPS; w++)
+        sum += shares[w][threadIdx.x / COLUMNS][threadIdx.x % COLUMNS];
     return sum;
 }
 
-/* The next pieces are on their way while these are multiplied. */
-static __device__ __forceinline__ float product_of(struct pieces_of_rows &room,
-                                                   const struct product &product, const float *from,
-                                                   int images, int n, int kept_n, int kept_k) {
-    results_of_thread results = {};
-    struct fetched fetched;
-    fetch(fetched, product, from, images, n, 0, kept_n, kept_k);
-    for (int k = 0; k < kept_k; k += PIECE) {
-        put(room, product, fetched);
-        __syncthreads();
-        if (k + PIECE < kept_k)
-            fetch(fetched, product, from, images, n, k + PIECE, kept_n, kept_k);
-        multiply(room, min(PIECE, kept_k - k), results);
-        __syncthreads();
+template <class T>
+__device__ __forceinline__ float product_of(shares &shares, const struct product &product,
+                                            const struct segment &segment, int first, int n,
+                                            int kept_n, int kept_k) {
+    struct operands operands = operands_of(product, segment, first, n, kept_n);
+    int of_lane = (int)threadIdx.x % 4 * 4;
+    sum_fragment sums[TILES] = {};
+#pragma unroll 1
+    for (int k = (int)threadIdx.x / WARP * PIECE; k < kept_k; k += WARPS * PIECE) {
+        struct fetched fetched;
+        fetch(fetched, operands, k + of_lane, kept_k - k - of_lane);
+        multiply<T>(fetched, operands.along_k, sums);
     }
-    return add_warps(room, results);
+    return add_warps(shares, sums, operands.along_k);
 }
 
 /* x: columns, y: images, z: segment */
 template <class T>
-static __global__ void __launch_bounds__(THREADS, 2) forward_kernel(const struct product product) {
-    __shared__ struct pieces_of_rows room;
+__global__ void __launch_bounds__(THREADS, 2) excite_forward_kernel(const struct product product) {
+    __shared__ shares shares;
     struct segment segment = product.segments[blockIdx.z];
-    int n = (int)blockIdx.x * TILE, first = (int)blockIdx.y * TILE;
+    int n = (int)blockIdx.x * COLUMNS, first = (int)blockIdx.y * IMAGES;
     int kept_n = product.kept_n[segment.group], kept_k = product.kept_k[segment.group];
     if (n >= kept_n || first >= segment.images)
         return;
-    float sum = product_of(room, product, image_row(product.from, segment, first),
-                           segment.images - first, n, kept_n, kept_k);
-    int column = n + (int)threadIdx.x % TILE, image = first + (int)threadIdx.x / TILE;
+    float sum = product_of<T>(shares, product, segment, first, n, kept_n, kept_k);
+    int column = n + (int)threadIdx.x % COLUMNS, image = first + (int)threadIdx.x / COLUMNS;
     if (column >= kept_n || image >= segment.images)
         return;
     float result = activate(product.activation, product.bias[column] + sum);
@@ -176,16 +162,17 @@ static __global__ void __launch_bounds__(THREADS, 2) forward_kernel(const struct
 
 /* Writes rows to their full length: zeros past the kept columns. */
 template <class T>
-static __global__ void __launch_bounds__(THREADS, 2) backward_kernel(const struct product product) {
-    __shared__ struct pieces_of_rows room;
+__global__ void __launch_bounds__(THREADS, 2) excite_backward_kernel(const struct product product) {
+    __shared__ shares shares;
     struct segment segment = product.segments[blockIdx.z];
-    int n = (int)blockIdx.x * TILE, first = (int)blockIdx.y * TILE;
+    int n = (int)blockIdx.x * COLUMNS, first = (int)blockIdx.y * IMAGES;
     int kept_n = product.kept_n[segment.group], kept_k = product.kept_k[segment.group];
     if (first >= segment.images)
         return;
-    float sum = product_of(room, product, image_row(product.from, segment, first),
-                           segment.images - first, n, kept_n, n < kept_n ? kept_k : 0);
-    int column = n + (int)threadIdx.x % TILE, image = first + (int)threadIdx.x / TILE;
+    float sum = 0;
+    if (n < kept_n)
+        sum = product_of<T>(shares, product, segment, first, n, kept_n, kept_k);
+    int column = n + (int)threadIdx.x % COLUMNS, image = first + (int)threadIdx.x / COLUMNS;
     if (column >= product.into.length || image >= segment.images)
         return;
     float result = column < kept_n ? sum : 0;
@@ -200,14 +187,16 @@ static __global__ void __launch_bounds__(THREADS, 2) backward_kernel(const struc
 }
 
 template <class T>
-static void launch_product(const struct product &product, int columns, bool forward,
-                           const struct slice *slice) {
-    dim3 grid(pieces(columns, TILE), pieces(largest_segment(slice), TILE), slice->count);
+void launch_product(const struct product &product, int columns, bool forward,
+                    const struct slice *slice) {
+    dim3 grid(pieces(columns, COLUMNS), pieces(largest_segment(slice), IMAGES), slice->count);
     if (forward)
-        LAUNCH(forward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
+        LAUNCH(excite_forward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
     else
-        LAUNCH(backward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
+        LAUNCH(excite_backward_kernel<T>, grid, THREADS, 0, cuda_stream(), product);
 }
+
+} /* namespace */
 
 template <class T>
 enum status cuda_excite_forward(const struct squeeze_excite *squeeze,
