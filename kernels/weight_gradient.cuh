@@ -63,9 +63,9 @@ static __device__ __forceinline__ int steps_of_segment(const struct weight_plan 
  * warps. */
 static __device__ __forceinline__ int
 steps_of_tile(const struct weight_plan &plan, const struct segment *segments, int out, int in) {
-    int steps = 0;
+    int steps = 0, lane = (int)(threadIdx.y * blockDim.x + threadIdx.x) % WARP;
     for (int first = 0; first < plan.segments; first += WARP)
-        steps += steps_of_segment(plan, segments, first + (int)threadIdx.x % WARP, out, in);
+        steps += steps_of_segment(plan, segments, first + lane, out, in);
 #pragma unroll
     for (int apart = WARP / 2; apart > 0; apart /= 2)
         steps += __shfl_xor_sync(0xffffffffu, steps, apart);
