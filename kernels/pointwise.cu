@@ -31,7 +31,7 @@ template <class T> size_t cuda_pointwise_prepared_size(const struct convolution 
 }
 
 template <class T> size_t cuda_pointwise_scratch(const struct convolution *) {
-    return WEIGHT_SCRATCH;
+    return WEIGHT_SCRATCH + MADE_SCRATCH;
 }
 
 template <class T>
@@ -160,57 +160,94 @@ static enum status add_splits(const struct convolution *convolution, const struc
 
 template <class Layout>
 static enum status tensor_weight_gradient(const struct convolution *convolution,
-                                          const struct slice *slice) {
-    struct weight_plan plan =
-        weight_plan_of(convolution, slice, Layout::OUTS, Layout::INS, Layout::rows, SUM_BLOCKS);
+                                          const struct slice *slice,
+                                          const struct device_gradient &gradient) {
+    struct weight_plan plan = weight_plan_of(convolution, slice, Layout::OUTS, Layout::INS,
+                                             Layout::rows, MULTIPROCESSORS * Layout::blocks);
     cudaFuncSetAttribute(tensor_weight_kernel<Layout>, cudaFuncAttributeMaxDynamicSharedMemorySize,
                          Layout::shared);
-    LAUNCH(tensor_weight_kernel<Layout>, dim3(plan.tiles, plan.splits), SUM_THREADS, Layout::shared,
-           cuda_stream(), slice->device_segments, plan, device_view_of(&convolution->input),
-           device_gradient_of(convolution), reinterpret_cast<float *>(slice->scratch),
+    LAUNCH(tensor_weight_kernel<Layout>, dim3(plan.tiles, plan.splits), Layout::warps * WARP,
+           Layout::shared, cuda_stream(), slice->device_segments, plan,
+           device_view_of(&convolution->input), gradient, reinterpret_cast<float *>(slice->scratch),
            slice->gradient + convolution->weight_offset);
     enum status status = cuda_launched("tensor_weight_kernel");
     return status == STATUS_OK ? add_splits(convolution, slice, plan) : status;
 }
 
+/* A view without norm, activation and gate. */
+static bool is_plain(const struct view *view) {
+    return view->norm == NULL && view->activation == ACTIVATION_NONE && view->gate == NULL;
+}
+
 template <class T>
-static enum status weight_gradient(const struct convolution *convolution,
-                                   const struct slice *slice);
+static enum status weight_gradient(const struct convolution *convolution, const struct slice *slice,
+                                   const struct device_gradient &gradient);
 
 /* A tile is as wide as the narrower side, so that the wider one is read and made once. */
 template <>
-enum status weight_gradient<bf16>(const struct convolution *convolution,
-                                  const struct slice *slice) {
+enum status weight_gradient<bf16>(const struct convolution *convolution, const struct slice *slice,
+                                  const struct device_gradient &gradient) {
     int outs = convolution->output.channels, ins = convolution->input.tensor->channels;
-    int narrow = outs < ins ? outs : ins;
-    bool wide_out = outs > ins;
-#define TILE(...) return tensor_weight_gradient<sum_layout<__VA_ARGS__>>(convolution, slice)
-    if (outs <= 16 && ins <= 16) TILE(16, 16, 128, 1, 1, 4);
-    if (ins <= 16) TILE(64, 16, 64, 4, 1, 6);
-    if (narrow <= 32 && wide_out) TILE(80, 32, 64, 1, 2, 5);
-    if (narrow <= 32) TILE(32, 80, 64, 2, 1, 3);
-    if (narrow <= 40 && wide_out) TILE(128, 40, 32, 4, 1, 6);
-    if (narrow <= 48 && !wide_out) TILE(48, 128, 32, 1, 4, 3);
-    if (narrow <= 80 && wide_out) TILE(64, 80, 48, 4, 2, 4);
-    if (narrow <= 80) TILE(80, 64, 32, 1, 4, 5);
-    if (narrow <= 112 && wide_out) TILE(64, 112, 48, 4, 2, 3);
-    if (narrow <= 112) TILE(128, 64, 32, 2, 4, 6);
-    if (wide_out) TILE(64, 160, 32, 4, 2, 3);
-    TILE(160, 64, 32, 2, 4, 5);
+#define TILE(condition, ...)                                                                       \
+    if (condition)                                                                                 \
+    return tensor_weight_gradient<sum_layout<__VA_ARGS__>>(convolution, slice, gradient)
+    bool made = gradient.norm.grad_y == NULL;
+    bool plain = is_plain(&convolution->input) && outs > ins;
+    TILE(made && outs <= 80, SUM_ALREADY, 80, 64, 32, 5, 1, 4, 2, 2);
+    TILE(made && outs <= 128, SUM_ALREADY, 128, 64, 32, 4, 4, 2, 1, 2);
+    TILE(made, SUM_ALREADY, 160, 64, 32, 4, 2, 4, 1, 2);
+    TILE(plain && ins <= 16, SUM_PLAIN, 64, 16, 64, 3, 4, 1, 2, 3);
+    TILE(plain && ins <= 24, SUM_PLAIN, 80, 24, 64, 3, 5, 1, 2, 2);
+    TILE(plain && ins <= 40, SUM_PLAIN, 128, 40, 32, 3, 8, 1, 1, 2);
+    TILE(plain && ins <= 80, SUM_PLAIN, 64, 80, 64, 3, 4, 1, 2, 2);
+    TILE(plain && ins <= 112, SUM_PLAIN, 64, 112, 32, 5, 4, 1, 2, 2);
+    TILE(plain, SUM_PLAIN, 64, 160, 32, 4, 4, 2, 1, 2);
+    TILE(outs <= 16 && ins <= 16, SUM_MADE, 16, 16, 128, 3, 1, 1, 8, 2);
+    TILE(outs <= 32, SUM_MADE, 32, 72, 64, 3, 2, 1, 4, 2);
+    TILE(outs <= 48, SUM_MADE, 48, 128, 32, 4, 3, 2, 1, 2);
+    TILE(true, SUM_MADE, 64, 64, 32, 3, 4, 2, 1, 2);
 #undef TILE
 }
 
 template <>
-enum status weight_gradient<float>(const struct convolution *convolution,
-                                   const struct slice *slice) {
+enum status weight_gradient<float>(const struct convolution *convolution, const struct slice *slice,
+                                   const struct device_gradient &gradient) {
     struct weight_plan plan = weight_plan_of(convolution, slice, WEIGHT_TILE, WEIGHT_TILE,
                                              PLAIN_STEP, WEIGHT_BLOCKS);
     LAUNCH(plain_weight_kernel<float>, dim3(plan.tiles, plan.splits), PLAIN_THREADS, 0,
            cuda_stream(), slice->device_segments, plan, device_view_of(&convolution->input),
-           device_gradient_of(convolution), reinterpret_cast<float *>(slice->scratch),
+           gradient, reinterpret_cast<float *>(slice->scratch),
            slice->gradient + convolution->weight_offset);
     enum status status = cuda_launched("plain_weight_kernel");
     return status == STATUS_OK ? add_splits(convolution, slice, plan) : status;
+}
+
+/* dz in memory, if several blocks of the wider input would make it, and it fits. */
+template <class T>
+static enum status make_gradient(const struct convolution *, const struct slice *,
+                                 struct device_gradient *) {
+    return STATUS_OK;
+}
+template <>
+enum status make_gradient<bf16>(const struct convolution *convolution, const struct slice *slice,
+                                struct device_gradient *gradient) {
+    int outs = convolution->output.channels, ins = convolution->input.tensor->channels;
+    struct tensor made = gradient->z;
+    made.align = LANES;
+    made.image_size = (size_t)made.height * made.width * round_up(outs, LANES);
+    int images = 0; /* slots up to the last one's */
+    for (int i = 0; i < slice->count; i++)
+        images = max(images, slice->segments[i].first + slice->segments[i].images);
+    if (gradient->norm.grad_y == NULL || outs <= 48 || outs > ins ||
+        images * made.image_size * sizeof(bf16) > MADE_SCRATCH) return STATUS_OK;
+    made.data = reinterpret_cast<real *>(static_cast<char *>(slice->scratch) + WEIGHT_SCRATCH);
+    size_t rows = (size_t)largest_segment(slice) * made.height * made.width;
+    int blocks = pieces(rows * pieces(outs, LANES), MAKE_THREADS);
+    int most = pieces(MAKE_BLOCKS, slice->count);
+    LAUNCH(make_gradient_kernel, dim3(blocks < most ? blocks : most, slice->count), MAKE_THREADS, 0,
+           cuda_stream(), slice->device_segments, *gradient, made);
+    gradient->dy = made, gradient->norm = norm_view_of(NULL);
+    return cuda_launched("make_gradient_kernel");
 }
 
 template <class T>
@@ -222,10 +259,10 @@ static enum status bias_gradient(const struct convolution *convolution, const st
 }
 
 template <class T>
-static enum status input_gradient(const struct convolution *convolution,
-                                  const struct slice *slice) {
+static enum status input_gradient(const struct convolution *convolution, const struct slice *slice,
+                                  const struct device_gradient &gradient) {
     struct prepared layout = prepared_of(convolution);
-    return product(slice, device_gradient_of(convolution),
+    return product(slice, gradient,
                    reinterpret_cast<const T *>(convolution->prepared) + layout.back, layout.ld_back,
                    gradient_target_of(&convolution->input), convolution->input.tensor->channels,
                    convolution->output.channels);
@@ -234,12 +271,14 @@ static enum status input_gradient(const struct convolution *convolution,
 template <class T>
 enum status cuda_pointwise_backward(const struct convolution *convolution,
                                     const struct slice *slice) {
-    TRY(weight_gradient<T>(convolution, slice));
+    struct device_gradient gradient = device_gradient_of(convolution);
+    TRY(make_gradient<T>(convolution, slice, &gradient));
+    TRY(weight_gradient<T>(convolution, slice, gradient));
     if (convolution->bias != NULL)
         TRY(bias_gradient<T>(convolution, slice));
     if (convolution->input.gradient == NULL)
         return STATUS_OK;
-    return input_gradient<T>(convolution, slice);
+    return input_gradient<T>(convolution, slice, gradient);
 }
 
 #define INSTANTIATE(T)                                                                             \

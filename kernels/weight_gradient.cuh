@@ -14,7 +14,8 @@
 
 constexpr int WEIGHT_TILE = 64;             /* of either side */
 constexpr int WEIGHT_BLOCKS = 528;          /* that the device has at once */
-constexpr size_t WEIGHT_SCRATCH = 48 << 20; /* bytes */
+constexpr size_t WEIGHT_SCRATCH = 24 << 20; /* bytes of partial sums */
+constexpr size_t MADE_SCRATCH = 24 << 20;   /* behind them: dz, where it is made once */
 constexpr int LEAST_STEPS = 4;              /* of a split: it takes a while to begin and to end */
 constexpr int ADD_THREADS = 256, ADD_VECTORS = 8 /* a block's fewest */, ADD_AT_ONCE = 8;
 
@@ -62,9 +63,9 @@ static __device__ __forceinline__ int steps_of_segment(const struct weight_plan 
  * warps. */
 static __device__ __forceinline__ int
 steps_of_tile(const struct weight_plan &plan, const struct segment *segments, int out, int in) {
-    int steps = 0;
+    int steps = 0, lane = (int)(threadIdx.y * blockDim.x + threadIdx.x) % WARP;
     for (int first = 0; first < plan.segments; first += WARP)
-        steps += steps_of_segment(plan, segments, first + (int)threadIdx.x % WARP, out, in);
+        steps += steps_of_segment(plan, segments, first + lane, out, in);
 #pragma unroll
     for (int apart = WARP / 2; apart > 0; apart /= 2)
         steps += __shfl_xor_sync(0xffffffffu, steps, apart);
@@ -94,23 +95,30 @@ static __device__ __forceinline__ void each_run(const struct weight_plan &plan,
     }
 }
 
-/* Two neighbouring sums of a tile, at a row and an even column of it. */
+/* COUNT pairs of neighbouring sums in a row of a tile, 8 columns from one pair to the next. */
+template <int COUNT>
 static __device__ __forceinline__ void leave_sums(const struct weight_plan &plan, float *partial,
-                                                  float *gradient, int row, int column, float first,
-                                                  float second) {
+                                                  float *gradient, int row, int column,
+                                                  const float (&sums)[COUNT][2]) {
     if (plan.splits > 1) {
         size_t tile = (size_t)blockIdx.x * plan.splits + blockIdx.y;
         float *to = partial + (tile * plan.outs + row) * plan.ins + column;
-        *reinterpret_cast<float2 *>(to) = make_float2(first, second);
+#pragma unroll
+        for (int i = 0; i < COUNT; i++)
+            *reinterpret_cast<float2 *>(to + i * 8) = make_float2(sums[i][0], sums[i][1]);
         return;
     }
     row += (int)blockIdx.x / plan.across * plan.outs;
     column += (int)blockIdx.x % plan.across * plan.ins;
-    float *to = gradient + (size_t)row * plan.inputs + column;
-    if (row < plan.outputs && column < plan.inputs)
-        to[0] += first;
-    if (row < plan.outputs && column + 1 < plan.inputs)
-        to[1] += second;
+    int there = row < plan.outputs ? plan.inputs - column : 0;
+    float *to = gradient + (size_t)row * plan.inputs + column, before[COUNT][2];
+#pragma unroll
+    for (int i = 0; i < COUNT * 2; i++) /* no store holds a load up */
+        before[i / 2][i % 2] = i / 2 * 8 + i % 2 < there ? to[i / 2 * 8 + i % 2] : 0.0f;
+#pragma unroll
+    for (int i = 0; i < COUNT * 2; i++)
+        if (i / 2 * 8 + i % 2 < there)
+            to[i / 2 * 8 + i % 2] = before[i / 2][i % 2] + sums[i / 2][i % 2];
 }
 
 /* Rows [k][channel] of one side into [k][PLAIN_PITCH]. */
@@ -151,9 +159,10 @@ __global__ void __launch_bounds__(PLAIN_THREADS)
              });
     int y = threadIdx.x / 16 * PLAIN_EACH, x = threadIdx.x % 16 * PLAIN_EACH;
     for (int i = 0; i < PLAIN_EACH; i++)
-        for (int j = 0; j < PLAIN_EACH; j += 2)
-            leave_sums(plan, partial, weight_gradient, y + i, x + j, product[i][j],
-                       product[i][j + 1]);
+        for (int j = 0; j < PLAIN_EACH; j += 2) {
+            const float pair[1][2] = {{product[i][j], product[i][j + 1]}};
+            leave_sums(plan, partial, weight_gradient, y + i, x + j, pair);
+        }
 }
 
 static __device__ __forceinline__ float4 plus(const float4 &a, const float4 &b) {
@@ -170,15 +179,31 @@ static __global__ void __launch_bounds__(ADD_THREADS, 4)
     int rows = blockDim.y, at = threadIdx.y * blockDim.x + threadIdx.x;
     const float4 *from = reinterpret_cast<const float4 *>(partial) +
                          (size_t)blockIdx.y * plan.splits * vectors + vector;
-    float4 sum = make_float4(0, 0, 0, 0);
-    for (int first = threadIdx.y; first < plan.splits; first += rows * ADD_AT_ONCE) {
-        float4 part[ADD_AT_ONCE];
+    int out = blockIdx.y / plan.across * plan.outs, in = blockIdx.y % plan.across * plan.ins;
+    int row = out + vector * 4 / plan.ins, column = in + vector * 4 % plan.ins;
+    bool adds = threadIdx.y == 0 && row < plan.outputs;
+    float *to = gradient + (size_t)row * plan.inputs + column;
+    float before[4] = {}; /* read while the splits are */
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        if (adds && column + i < plan.inputs)
+            before[i] = to[i];
+    float4 sum = make_float4(0, 0, 0, 0), part[ADD_AT_ONCE];
+    auto load = [&](int first) {
 #pragma unroll
         for (int i = 0; i < ADD_AT_ONCE; i++) /* no condition holds a load up */
             part[i] = from[(size_t)min(first + i * rows, plan.splits - 1) * vectors];
+    };
+    load(threadIdx.y);
+    if (steps_of_tile(plan, segments, out, in) == 0)
+        return;
+    for (int first = threadIdx.y; first < plan.splits;) {
 #pragma unroll
         for (int i = 0; i < ADD_AT_ONCE; i++)
             sum = plus(sum, first + i * rows < plan.splits ? part[i] : make_float4(0, 0, 0, 0));
+        first += rows * ADD_AT_ONCE;
+        if (first < plan.splits)
+            load(first);
     }
     for (int half = rows / 2; half > 0; half /= 2) {
         sums[at] = sum;
@@ -186,16 +211,29 @@ static __global__ void __launch_bounds__(ADD_THREADS, 4)
         sum = plus(sum, sums[(at + half * blockDim.x) % ADD_THREADS]);
         __syncthreads();
     }
-    int out = blockIdx.y / plan.across * plan.outs, in = blockIdx.y % plan.across * plan.ins;
-    int row = out + vector * 4 / plan.ins, column = in + vector * 4 % plan.ins;
-    if (steps_of_tile(plan, segments, out, in) == 0 || threadIdx.y > 0 || row >= plan.outputs)
-        return;
-    float *to = gradient + (size_t)row * plan.inputs + column;
     const float value[4] = {sum.x, sum.y, sum.z, sum.w};
 #pragma unroll
     for (int i = 0; i < 4; i++)
-        if (column + i < plan.inputs)
-            to[i] += value[i];
+        if (adds && column + i < plan.inputs)
+            to[i] = before[i] + value[i];
+}
+
+/* dz of all segments. */
+constexpr int MAKE_THREADS = 256, MAKE_BLOCKS = 1056;
+static __global__ void __launch_bounds__(MAKE_THREADS)
+    make_gradient_kernel(const struct segment *segments, struct device_gradient gradient,
+                         struct tensor made) {
+    const struct segment segment = segments[blockIdx.y];
+    gradient_rows<bf16> dz(gradient, segment);
+    bf16 *to = segment_data<bf16>(made, segment);
+    int ld = tensor_ld(&made, &segment), vectors = ld / LANES;
+    int all = segment.images * made.height * made.width * vectors;
+    for (int i = blockIdx.x * MAKE_THREADS + threadIdx.x; i < all; i += gridDim.x * MAKE_THREADS) {
+        float value[LANES];
+        int row = i / vectors, column = i % vectors * LANES;
+        dz.load(value, row, column);
+        store8(to + (size_t)row * ld + column, value);
+    }
 }
 
 /* gradient += sum of dz over the rows of all segments: a block per LANES channels. */

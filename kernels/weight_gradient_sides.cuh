@@ -1,215 +1,190 @@
-/* The two sides of the weights' gradient, dz and a, as steps of rows in shared memory: copied while
- * earlier ones are multiplied, then made in place. See weight_gradient_tensor.cuh. */
+/* The two sides of the weights' gradient, dz and a, as steps of rows in shared memory, copied while
+ * earlier ones are multiplied. See weight_gradient_tensor.cuh. */
 #ifndef TAPER_WEIGHT_GRADIENT_SIDES_CUH
 #define TAPER_WEIGHT_GRADIENT_SIDES_CUH
 
 #include "mma.cuh"
 #include "product.cuh"
 
-/* One side of a step: ROWS rows of WIDTH channels, the work of WARPS warps from FIRST on. Rows are
- * an odd number of vectors apart, so that those of a matrix fall on different banks. */
-template <int WIDTH, int ROWS, int FIRST, int WARPS> struct sum_tile {
+/* One side of a step: ROWS rows of WIDTH channels, the work of WARPS warps; a thread has the same
+ * channels of every row that it copies. Rows are an odd number of vectors apart, so that those of a
+ * matrix fall on different banks. */
+template <int WIDTH, int ROWS, int WARPS> struct sum_tile {
     static constexpr int chunks = WIDTH / LANES;
     static constexpr int pitch = (chunks | 1) * LANES;
     static constexpr int stream = ROWS * pitch; /* elements */
     static constexpr int stride = WARPS * WARP / chunks;
     static constexpr int each = (ROWS + stride - 1) / stride; /* vectors of a thread */
 
-    static __device__ __forceinline__ int thread() {
-        return (int)threadIdx.x - FIRST * WARP;
-    }
     static __device__ __forceinline__ int row(int i) {
-        return thread() / chunks + i * stride;
+        return (int)threadIdx.x / chunks + i * stride;
     }
     static __device__ __forceinline__ int chunk() {
-        return thread() % chunks;
+        return (int)threadIdx.x % chunks;
     }
     static __device__ __forceinline__ int at(int i) {
         return row(i) * pitch + chunk() * LANES;
     }
     static __device__ __forceinline__ bool has(int i) {
-        return thread() < stride * chunks && ((i + 1) * stride <= ROWS || row(i) < ROWS);
+        return threadIdx.x < stride * chunks && ((i + 1) * stride <= ROWS || row(i) < ROWS);
     }
 };
 
-/* What a thread knows of its side during a run of rows. */
-struct sum_side {
-    const bf16 *from, *from_z; /* of its first row of the next step */
-    int ld, ld_z, kept;        /* lanes of its vectors */
-    bool vectors, vectors_z, makes;
-    float by[LANES], by_z[LANES], plus[LANES]; /* a: by_z is the gate */
-    int image, image_end;                      /* a: of the gate */
+/* A thread's way through a run of rows. */
+template <class Tile> struct sum_side {
+    const bf16 *from; /* of its first row of the next step */
+    int ld, kept;     /* lanes of its vectors */
+    bool vectors;
+
+    __device__ __forceinline__ sum_side(const bf16 *rows, int row, int stride, int first, int all,
+                                        bool aligned) {
+        int column = first + Tile::chunk() * LANES;
+        from = rows + (size_t)(row + Tile::row(0)) * stride + column;
+        ld = stride, kept = all - column, vectors = aligned;
+    }
+    /* Rows that do not start on vectors: logits. */
+    __device__ __forceinline__ void copy_lanes(bf16 *to, int rows) const {
+#pragma unroll 1
+        for (int i = 0; i < Tile::each * LANES; i++) {
+            int vector = i / LANES, lane = i % LANES;
+            bool there = Tile::row(vector) < rows && lane < kept;
+            if (Tile::has(vector))
+                to[Tile::at(vector) + lane] =
+                    there ? from[vector * Tile::stride * ld + lane] : from_float<bf16>(0.0f);
+        }
+    }
+    /* The next `step` rows; zeros from `rows` on. */
+    __device__ __forceinline__ void copy(bf16 *to, int rows, int step) {
+        if (!vectors)
+            copy_lanes(to, rows);
+#pragma unroll
+        for (int i = 0; i < Tile::each; i++)
+            if (vectors && Tile::has(i))
+                copy_async_or_zero(to + Tile::at(i), from + i * Tile::stride * ld,
+                                   Tile::row(i) < rows && kept > 0);
+        from += step * ld;
+    }
+    /* Lanes past the kept ones become zero: the sums of several segments meet. */
+    __device__ __forceinline__ void mask(bf16 *step, int rows) const {
+#pragma unroll 1
+        for (int i = 0; kept > 0 && kept < LANES && i < Tile::each; i++)
+            for (int lane = kept; lane < LANES; lane++)
+                if (Tile::has(i) && Tile::row(i) < rows)
+                    step[Tile::at(i) + lane] = from_float<bf16>(0.0f);
+    }
 };
 
-/* Rows that do not start on vectors: logits. */
-template <class Tile>
-static __device__ __forceinline__ void sum_copy_lanes(bf16 *to, const bf16 *from, int ld, int kept,
-                                                      int rows) {
-#pragma unroll 1
-    for (int i = 0; i < Tile::each * LANES; i++) {
-        int vector = i / LANES, lane = i % LANES;
-        bool there = Tile::row(vector) < rows && lane < kept;
-        if (Tile::has(vector))
-            to[Tile::at(vector) + lane] =
-                there ? from[vector * Tile::stride * ld + lane] : from_float<bf16>(0.0f);
-    }
-}
+/* What the layer sees of its input, made in place of what the thread has copied. */
+template <class Tile> struct sum_view {
+    const view_rows<bf16> &a;
+    const bf16 *gates; /* of its channels */
+    float by[LANES], plus[LANES];
+    uint4 gate, next;           /* of the row's image and of the one after it */
+    int image, image_end, last; /* of the run */
+    int kept;
+    bool makes;
 
-template <class Tile>
-static __device__ __forceinline__ void sum_copy(bf16 *to, const bf16 *from, int ld, int kept,
-                                                bool vectors, int rows) {
-    if (!vectors) {
-        sum_copy_lanes<Tile>(to, from, ld, kept, rows);
-        return;
-    }
-#pragma unroll
-    for (int i = 0; i < Tile::each; i++)
-        if (Tile::has(i))
-            copy_async_or_zero(to + Tile::at(i), from + i * Tile::stride * ld,
-                               Tile::row(i) < rows && kept > 0);
-}
-
-/* Lanes past the kept ones are zero: the sums of several segments meet. */
-static __device__ __forceinline__ void sum_leave(bf16 *at, const float (&value)[LANES], int kept) {
-    unsigned word[LANES / 2];
-#pragma unroll
-    for (int i = 0; i < LANES / 2; i++) {
-        word[i] = pair_of(value[2 * i], value[2 * i + 1]);
-        if (kept < LANES)
-            word[i] &= (kept > 2 * i ? 0xffffu : 0) | (kept > 2 * i + 1 ? 0xffff0000u : 0);
-    }
-    *reinterpret_cast<uint4 *>(at) = make_uint4(word[0], word[1], word[2], word[3]);
-}
-
-/* The same where nothing is to be made. */
-template <class Tile>
-static __device__ __forceinline__ void sum_mask(bf16 *step, int kept, int rows) {
-#pragma unroll 1
-    for (int i = 0; kept > 0 && kept < LANES && i < Tile::each; i++) {
-        float value[LANES];
-        if (!Tile::has(i) || Tile::row(i) >= rows)
-            continue;
-        load8(value, step + Tile::at(i));
-        sum_leave(step + Tile::at(i), value, kept);
-    }
-}
-
-/* ------------------------------------------------------------------ dz */
-
-template <class Tile>
-static __device__ __forceinline__ void sum_begin(struct sum_side &side,
-                                                 const gradient_rows<bf16> &dz, int row, int out) {
-    int column = out + Tile::chunk() * LANES;
-    side.kept = dz.kept - column;
-    side.ld = dz.ld, side.ld_z = dz.ld_z;
-    side.vectors = dz.vectors, side.vectors_z = dz.vectors_z;
-    side.from = dz.dy + (size_t)(row + Tile::row(0)) * dz.ld + column;
-    side.from_z = dz.z + (size_t)(row + Tile::row(0)) * dz.ld_z + column;
-    side.makes = dz.grad_y != NULL;
-    if (!side.makes || side.kept <= 0)
-        return;
-    load8(side.by, dz.grad_y + column), load8(side.by_z, dz.grad_z + column);
-    load8(side.plus, dz.grad_one + column);
-}
-
-template <class Tile>
-static __device__ __forceinline__ void sum_make_dz(const struct sum_side &side, bf16 *step,
-                                                   int rows) {
-    if (!side.makes) {
-        sum_mask<Tile>(step, side.kept, rows);
-        return;
-    }
-#pragma unroll
-    for (int i = 0; i < Tile::each; i++) {
-        if (!Tile::has(i) || Tile::row(i) >= rows || side.kept <= 0)
-            continue;
-        bf16 *at = step + Tile::at(i);
-        float value[LANES], z[LANES];
-        load8(value, at), load8(z, at + Tile::stream);
+    __device__ __forceinline__ sum_view(const view_rows<bf16> &a, int begin, int end, int in)
+        : a(a) {
+        int column = in + Tile::chunk() * LANES;
+        kept = a.kept - column;
+        makes = a.scale != NULL || a.activation != ACTIVATION_NONE || a.gate != NULL;
 #pragma unroll
         for (int lane = 0; lane < LANES; lane++)
-            value[lane] =
-                fmaf(side.by[lane], value[lane], fmaf(side.by_z[lane], z[lane], side.plus[lane]));
-        sum_leave(at, value, side.kept);
+            by[lane] = 1, plus[lane] = 0;
+        if (a.scale != NULL && kept > 0)
+            load8(by, a.scale + column), load8(plus, a.shift + column);
+        if (a.gate == NULL || kept <= 0)
+            return;
+        last = (end - 1) / a.area, image = min((begin + Tile::row(0)) / a.area, last);
+        image_end = (image + 1) * a.area;
+        gates = a.gate + column;
+        gate = gate_of(image), next = gate_of(min(image + 1, last));
     }
-}
-
-/* ------------------------------------------------------------------ a */
-
-template <class Tile>
-static __device__ __forceinline__ void sum_begin(struct sum_side &side, const view_rows<bf16> &a,
-                                                 int row, int in) {
-    int column = in + Tile::chunk() * LANES;
-    side.kept = a.kept - column;
-    side.ld = a.ld, side.vectors = a.vectors;
-    side.from = a.z + (size_t)(row + Tile::row(0)) * a.ld + column;
-    side.makes = a.scale != NULL || a.activation != ACTIVATION_NONE || a.gate != NULL;
-    side.image = (row + Tile::row(0)) / a.area - 1, side.image_end = (side.image + 1) * a.area;
-#pragma unroll
-    for (int lane = 0; lane < LANES; lane++)
-        side.by[lane] = 1, side.plus[lane] = 0;
-    if (a.scale != NULL && side.kept > 0)
-        load8(side.by, a.scale + column), load8(side.plus, a.shift + column);
-}
-
-/* The gate of the row's image: rows come in their order. */
-template <class Tile>
-static __device__ __forceinline__ void sum_gate(const view_rows<bf16> &a, struct sum_side &side,
-                                                int row, int in) {
-    if (row < side.image_end)
-        return;
-    while (row >= side.image_end)
-        side.image++, side.image_end += a.area;
-    load8(side.by_z, a.gate + (size_t)side.image * a.gate_ld + in + Tile::chunk() * LANES);
-}
-
-/* `first` is the step's first row. */
-template <class Tile, enum activation ACTIVATION>
-static __device__ __forceinline__ void sum_make_as(const view_rows<bf16> &a, struct sum_side &side,
-                                                   bf16 *step, int first, int rows, int in) {
-#pragma unroll
-    for (int i = 0; i < Tile::each; i++) {
-        if (!Tile::has(i) || Tile::row(i) >= rows || side.kept <= 0)
-            continue;
-        bf16 *at = step + Tile::at(i);
-        float value[LANES];
-        load8(value, at);
-#pragma unroll
-        for (int lane = 0; lane < LANES; lane++) {
-            float y = fmaf(side.by[lane], value[lane], side.plus[lane]);
-            value[lane] = ACTIVATION == ACTIVATION_HARD_SWISH
-                              ? y * __saturatef(fmaf(y, 1.0f / 6.0f, 0.5f))
-                              : activate(ACTIVATION, y);
+    __device__ __forceinline__ uint4 gate_of(int of) const {
+        return *reinterpret_cast<const uint4 *>(gates + (size_t)of * a.gate_ld);
+    }
+    /* Rows come in their order: the next image's gate is on its way. */
+    __device__ __forceinline__ void times_gate(float (&value)[LANES], int row) {
+        while (row >= image_end) {
+            image++, image_end += a.area;
+            gate = next, next = gate_of(min(image + 1, last));
         }
-        if (a.gate != NULL) {
-            sum_gate<Tile>(a, side, first + Tile::row(i), in);
+        const unsigned word[4] = {gate.x, gate.y, gate.z, gate.w};
 #pragma unroll
-            for (int lane = 0; lane < LANES; lane++)
-                value[lane] *= side.by_z[lane];
+        for (int i = 0; i < LANES / 2; i++)
+            value[2 * i] *= first_of(word[i]), value[2 * i + 1] *= second_of(word[i]);
+    }
+    /* `first` is the step's first row. */
+    template <enum activation ACTIVATION>
+    __device__ __forceinline__ void make_as(bf16 *step, int first, int rows) {
+#pragma unroll
+        for (int i = 0; i < Tile::each; i++) {
+            if (!Tile::has(i) || Tile::row(i) >= rows || kept <= 0)
+                continue;
+            bf16 *at = step + Tile::at(i);
+            float value[LANES];
+            load8(value, at);
+#pragma unroll
+            for (int lane = 0; lane < LANES; lane++) {
+                float y = fmaf(by[lane], value[lane], plus[lane]);
+                value[lane] = ACTIVATION == ACTIVATION_HARD_SWISH
+                                  ? y * __saturatef(fmaf(y, 1.0f / 6.0f, 0.5f))
+                                  : activate(ACTIVATION, y);
+            }
+            if (a.gate != NULL)
+                times_gate(value, first + Tile::row(i));
+            store8(at, value);
         }
-        sum_leave(at, value, side.kept);
     }
-}
-
-template <class Tile>
-static __device__ __forceinline__ void sum_make_a(const view_rows<bf16> &a, struct sum_side &side,
-                                                  bf16 *step, int first, int rows, int in) {
-    if (!side.makes) {
-        sum_mask<Tile>(step, side.kept, rows);
-        return;
-    }
+    __device__ __forceinline__ void make(bf16 *step, int first, int rows) {
+        if (!makes)
+            return;
 #define AS(kind)                                                                                   \
     case kind:                                                                                     \
-        sum_make_as<Tile, kind>(a, side, step, first, rows, in);                                   \
+        make_as<kind>(step, first, rows);                                                          \
         break
-    switch (a.activation) {
-        AS(ACTIVATION_NONE);
-        AS(ACTIVATION_RELU);
-        AS(ACTIVATION_RELU6);
-        AS(ACTIVATION_HARD_SWISH);
-        AS(ACTIVATION_HARD_SIGMOID);
-    }
+        switch (a.activation) {
+            AS(ACTIVATION_NONE);
+            AS(ACTIVATION_RELU);
+            AS(ACTIVATION_RELU6);
+            AS(ACTIVATION_HARD_SWISH);
+            AS(ACTIVATION_HARD_SIGMOID);
+        }
 #undef AS
-}
+    }
+};
+
+/* dz = by dy + by_z z + plus in the fragments of a left operand, whose registers hold two rows of
+ * one channel each: a lane keeps the coefficients of its two channels in each of M blocks of 16. */
+template <int M> struct sum_gradient {
+    float by[M][2], by_z[M][2], plus[M][2];
+
+    __device__ __forceinline__ sum_gradient(const gradient_rows<bf16> &dz, int first) {
+#pragma unroll
+        for (int i = 0; i < M * 2; i++) {
+            int channel = first + i * 8 + (int)threadIdx.x % WARP / 4;
+            bool there = channel < dz.kept;
+            by[i / 2][i % 2] = there ? dz.grad_y[channel] : 0.0f;
+            by_z[i / 2][i % 2] = there ? dz.grad_z[channel] : 0.0f;
+            plus[i / 2][i % 2] = there ? dz.grad_one[channel] : 0.0f;
+        }
+    }
+    __device__ __forceinline__ void make(left_fragment &dy, const left_fragment &z, int m) const {
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            int half = i % 2;
+            float first = fmaf(by_z[m][half], first_of(z[i]), plus[m][half]);
+            float second = fmaf(by_z[m][half], second_of(z[i]), plus[m][half]);
+            dy[i] = pair_of(fmaf(by[m][half], first_of(dy[i]), first),
+                            fmaf(by[m][half], second_of(dy[i]), second));
+        }
+    }
+};
+/* Nothing is to be made. */
+template <> struct sum_gradient<0> {
+    __device__ __forceinline__ sum_gradient(const gradient_rows<bf16> &, int) {
+    }
+};
 
 #endif

@@ -1,10 +1,11 @@
 /* The weights' gradient on tensor cores: see weight_gradient.cuh for how rows are split.
  *
  * Both sides lie in shared memory as in memory, [row][channel]; the product wants them by columns,
- * which a transposed load of matrices gives. Some warps copy and make dz, the others a: a thread
+ * which a transposed load of matrices gives. All warps copy steps ahead. Of the input, a thread
  * makes in place what it copied itself, always of the same channels, so that the coefficients stay
- * in its registers. Then all warps multiply: each has a piece of the tile, and where the tile is
- * small several share a piece and take turns at the rows.
+ * in its registers. dz is made of dy and z in the fragments of the product, or was made before.
+ * Then each warp multiplies a piece of the tile; several may share a piece and take turns at the
+ * rows.
  */
 #ifndef TAPER_WEIGHT_GRADIENT_TENSOR_CUH
 #define TAPER_WEIGHT_GRADIENT_TENSOR_CUH
@@ -12,55 +13,75 @@
 #include "weight_gradient.cuh"
 #include "weight_gradient_sides.cuh"
 
-constexpr int SUM_WARPS = 8, SUM_THREADS = SUM_WARPS * WARP, SUM_STAGES = 3;
-constexpr int SUM_BLOCKS = 264; /* that the device has at once: two to a multiprocessor */
-
-/* A step: dy, z and a. OUT x IN warps with a piece of the tile each, LEFT warps that make dz. */
-template <int OUTS_, int INS_, int ROWS, int OUT, int IN, int LEFT> struct sum_layout {
-    static constexpr int OUTS = OUTS_, INS = INS_, rows = ROWS;
-    static constexpr int warps_left = LEFT, warps_out = OUT, warps_in = IN;
-    static constexpr int turns = SUM_WARPS / (OUT * IN); /* warps that share a piece */
-    typedef sum_tile<OUTS, ROWS, 0, LEFT> left;
-    typedef sum_tile<INS, ROWS, LEFT, SUM_WARPS - LEFT> right;
-    static constexpr int a = 2 * left::stream;
-    static constexpr int step = a + right::stream; /* elements */
-    static constexpr int shared = (SUM_STAGES * step + LANES) * (int)sizeof(bf16);
-    static constexpr int m = OUTS / OUT / 16, n = INS / IN / 8;
-    typedef sum_fragment piece[m][n];
-    static_assert(m * 16 * OUT == OUTS && n * 8 * IN == INS && ROWS % (16 * turns) == 0, "tile");
-    static_assert(OUT * IN * (turns - 1) * WARP * m * n * 16 <= shared, "room to merge");
+enum sum_kind {
+    SUM_PLAIN,  /* dz of dy and z, a as it is */
+    SUM_MADE,   /* dz of dy and z, a made */
+    SUM_ALREADY /* dz as it is, a made */
 };
 
-/* A warp's piece of the tile, in blocks of 16 outputs and 8 inputs. */
+/* A step: dy, z and a. OUT x IN pieces of a tile, TURNS warps that share one; BLOCKS on a
+ * multiprocessor. */
+template <enum sum_kind KIND, int OUTS_, int INS_, int ROWS, int STAGES, int OUT, int IN, int TURNS,
+          int BLOCKS>
+struct sum_layout {
+    static constexpr int OUTS = OUTS_, INS = INS_, rows = ROWS, stages = STAGES, blocks = BLOCKS;
+    static constexpr int warps_in = IN, turns = TURNS, warps = OUT * IN * TURNS;
+    static constexpr bool makes_dz = KIND != SUM_ALREADY, makes_a = KIND != SUM_PLAIN;
+    typedef sum_tile<OUTS, ROWS, warps> left;
+    typedef sum_tile<INS, ROWS, warps> right;
+    static constexpr int a = (makes_dz ? 2 : 1) * left::stream;
+    static constexpr int step = a + right::stream; /* elements */
+    static constexpr int shared = (STAGES * step + LANES) * (int)sizeof(bf16);
+    static constexpr int m = OUTS / OUT / 16, n = INS / IN / 8;
+    typedef sum_fragment piece[m][n];
+    typedef sum_gradient<makes_dz ? m : 0> gradient;
+    static_assert(m * 16 * OUT == OUTS && n * 8 * IN == INS && ROWS % (16 * TURNS) == 0, "tile");
+    static_assert(OUT * IN * (TURNS - 1) * WARP * m * n * 16 <= shared, "room to merge");
+};
+
+/* A warp's left fragments of 16 rows. */
 template <class Layout>
-static __device__ __forceinline__ void sum_multiply(typename Layout::piece &sums, const bf16 *step,
-                                                    int outs, int ins) {
-    typedef typename Layout::left left_tile;
-    typedef typename Layout::right right_tile;
-    constexpr int PAIRS = (Layout::n + 1) / 2;
-    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, matrix = lane / 8;
-    int piece = warp / Layout::turns, out = piece / Layout::warps_in * (Layout::m * 16);
-    int in = piece % Layout::warps_in * (Layout::n * 8);
-    if (out >= outs || in >= ins)
-        return;
-    const bf16 *of_dz = step + (matrix / 2 * 8 + lane % 8) * left_tile::pitch + out +
-                        matrix % 2 * 8 + warp % Layout::turns * 16 * left_tile::pitch;
-    const bf16 *of_a = step + Layout::a + (matrix % 2 * 8 + lane % 8) * right_tile::pitch + in +
-                       matrix / 2 * 8 + warp % Layout::turns * 16 * right_tile::pitch;
+static __device__ __forceinline__ void load_left(left_fragment (&left)[Layout::m],
+                                                 const typename Layout::gradient &gradient,
+                                                 const bf16 *from) {
+#pragma unroll
+    for (int m = 0; m < Layout::m; m++) {
+        load_transposed(left[m], from + m * 16);
+        if constexpr (Layout::makes_dz) {
+            left_fragment z;
+            load_transposed(z, from + Layout::left::stream + m * 16);
+            gradient.make(left[m], z, m);
+        }
+    }
+}
+
+/* A warp's piece of the tile, in blocks of 16 outputs and 8 inputs. Rows past the end are zeros in
+ * a, so that it does not matter what dz is there. */
+template <class Layout>
+static __device__ __forceinline__ void sum_multiply(typename Layout::piece &sums,
+                                                    const typename Layout::gradient &gradient,
+                                                    const bf16 *step, int out, int in) {
+    constexpr int left_pitch = Layout::left::pitch, right_pitch = Layout::right::pitch;
+    int lane = threadIdx.x % WARP, matrix = lane / 8;
+    int turn = (int)threadIdx.x / WARP % Layout::turns * 16;
+    const bf16 *of_dz =
+        step + (turn + matrix / 2 * 8 + lane % 8) * left_pitch + out + matrix % 2 * 8;
+    const bf16 *of_a =
+        step + Layout::a + (turn + matrix % 2 * 8 + lane % 8) * right_pitch + in + matrix / 2 * 8;
 #pragma unroll
     for (int k = 0; k < Layout::rows; k += 16 * Layout::turns) {
-        unsigned right[PAIRS][4];
+        left_fragment left[Layout::m];
+        load_left<Layout>(left, gradient, of_dz + k * left_pitch);
 #pragma unroll
-        for (int n = 0; n < PAIRS; n++)
-            load_transposed(right[n], of_a + k * right_tile::pitch + n * 16);
+        for (int n = 0; n < Layout::n; n += 2) {
+            unsigned right[4];
+            load_transposed(right, of_a + k * right_pitch + n * 8);
 #pragma unroll
-        for (int m = 0; m < Layout::m; m++) {
-            left_fragment left;
-            load_transposed(left, of_dz + k * left_tile::pitch + m * 16);
+            for (int i = 0; i < 2 && n + i < Layout::n; i++) {
+                right_fragment column = {right[i * 2], right[i * 2 + 1]};
 #pragma unroll
-            for (int n = 0; n < Layout::n; n++) {
-                right_fragment column = {right[n / 2][n % 2 * 2], right[n / 2][n % 2 * 2 + 1]};
-                multiply_add(sums[m][n], left, column);
+                for (int m = 0; m < Layout::m; m++)
+                    multiply_add(sums[m][n + i], left[m], column);
             }
         }
     }
@@ -73,44 +94,46 @@ sum_run(typename Layout::piece &sums, bf16 *shared, const gradient_rows<bf16> &d
         const view_rows<bf16> &a, int begin, int end, int out, int in) {
     typedef typename Layout::left left_tile;
     typedef typename Layout::right right_tile;
-    bool makes_dz = threadIdx.x < Layout::warps_left * WARP;
-    struct sum_side side;
-    if (makes_dz)
-        sum_begin<left_tile>(side, dz, begin, out);
-    else
-        sum_begin<right_tile>(side, a, begin, in);
+    bool vectors = dz.vectors && a.vectors && (!Layout::makes_dz || dz.vectors_z);
+    sum_side<left_tile> dy(dz.dy, begin, dz.ld, out, dz.kept, vectors);
+    sum_side<left_tile> z(dz.z, begin, dz.ld_z, out, dz.kept, vectors);
+    sum_side<right_tile> of_a(a.z, begin, a.ld, in, a.kept, vectors);
     auto copy_step = [&](int first, int stage) {
         bf16 *step = shared + stage * Layout::step;
         int rows = end - first;
-        if (rows > 0 && makes_dz) {
-            sum_copy<left_tile>(step, side.from, side.ld, side.kept, side.vectors, rows);
-            if (side.makes)
-                sum_copy<left_tile>(step + left_tile::stream, side.from_z, side.ld_z, side.kept,
-                                    side.vectors_z, rows);
-            side.from_z += Layout::rows * side.ld_z;
-        } else if (rows > 0) {
-            sum_copy<right_tile>(step + Layout::a, side.from, side.ld, side.kept, side.vectors,
-                                 rows);
+        if (rows > 0) {
+            dy.copy(step, rows, Layout::rows);
+            if (Layout::makes_dz)
+                z.copy(step + left_tile::stream, rows, Layout::rows);
+            of_a.copy(step + Layout::a, rows, Layout::rows);
         }
-        side.from += Layout::rows * side.ld;
         copy_async_commit();
     };
 #pragma unroll
-    for (int i = 0; i < SUM_STAGES - 1; i++)
+    for (int i = 0; i < Layout::stages - 1; i++)
         copy_step(begin + i * Layout::rows, i);
-    int stage = 0, next = SUM_STAGES - 1;
+    int piece = (int)threadIdx.x / WARP / Layout::turns;
+    int of_out = piece / Layout::warps_in * (Layout::m * 16);
+    int of_in = piece % Layout::warps_in * (Layout::n * 8);
+    bool works = of_out < dz.kept - out && of_in < a.kept - in;
+    typename Layout::gradient gradient(dz, out + of_out);
+    sum_view<right_tile> view(a, begin, end, in);
+    int stage = 0, next = Layout::stages - 1;
     for (int first = begin; first < end; first += Layout::rows) {
         bf16 *step = shared + stage * Layout::step;
-        copy_async_wait<SUM_STAGES - 2>();
-        if (makes_dz)
-            sum_make_dz<left_tile>(side, step, end - first);
-        else
-            sum_make_a<right_tile>(a, side, step + Layout::a, first, end - first, in);
+        copy_async_wait<Layout::stages - 2>();
+        if (Layout::makes_a)
+            view.make(step + Layout::a, first, end - first);
+        dy.mask(step, end - first);
+        if (Layout::makes_dz)
+            z.mask(step + left_tile::stream, end - first);
+        of_a.mask(step + Layout::a, end - first);
         __syncthreads();
-        copy_step(first + (SUM_STAGES - 1) * Layout::rows, next);
-        sum_multiply<Layout>(sums, step, dz.kept - out, a.kept - in);
-        stage = stage + 1 == SUM_STAGES ? 0 : stage + 1;
-        next = next + 1 == SUM_STAGES ? 0 : next + 1;
+        copy_step(first + (Layout::stages - 1) * Layout::rows, next);
+        if (works)
+            sum_multiply<Layout>(sums, gradient, step, of_out, of_in);
+        stage = stage + 1 == Layout::stages ? 0 : stage + 1;
+        next = next + 1 == Layout::stages ? 0 : next + 1;
     }
     copy_async_wait<0>();
     __syncthreads();
@@ -138,8 +161,30 @@ static __device__ __forceinline__ void sum_merge(typename Layout::piece &sums, f
                     others[(other * COUNT + i) * WARP];
 }
 
+/* By whole blocks. */
 template <class Layout>
-__global__ void __launch_bounds__(SUM_THREADS, 2)
+static __device__ __forceinline__ void leave_piece(typename Layout::piece &sums, float *shared,
+                                                   const struct weight_plan &plan, float *partial,
+                                                   float *weight_gradient) {
+    if (Layout::turns > 1)
+        sum_merge<Layout>(sums, shared);
+    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, piece = warp / Layout::turns;
+    if (warp % Layout::turns > 0)
+        return;
+    int row = piece / Layout::warps_in * (Layout::m * 16) + lane / 4;
+    int column = piece % Layout::warps_in * (Layout::n * 8) + lane % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < Layout::m * 2; i++) {
+        float of_row[Layout::n][2];
+#pragma unroll
+        for (int n = 0; n < Layout::n * 2; n++)
+            of_row[n / 2][n % 2] = sums[i / 2][n / 2][i % 2 * 2 + n % 2];
+        leave_sums(plan, partial, weight_gradient, row + i * 8, column, of_row);
+    }
+}
+
+template <class Layout>
+__global__ void __launch_bounds__(Layout::warps *WARP, Layout::blocks)
     tensor_weight_kernel(const struct segment *segments, struct weight_plan plan,
                          struct device_view view, struct device_gradient gradient, float *partial,
                          float *weight_gradient) {
@@ -155,21 +200,7 @@ __global__ void __launch_bounds__(SUM_THREADS, 2)
                  view_rows<bf16> a(view, segment);
                  sum_run<Layout>(sums, shared, dz, a, begin, end, out, in);
              });
-    if (Layout::turns > 1)
-        sum_merge<Layout>(sums, reinterpret_cast<float *>(shared));
-    int lane = threadIdx.x % WARP, warp = threadIdx.x / WARP, piece = warp / Layout::turns;
-    if (warp % Layout::turns > 0)
-        return;
-    int row = piece / Layout::warps_in * (Layout::m * 16) + lane / 4;
-    int column = piece % Layout::warps_in * (Layout::n * 8) + lane % 4 * 2;
-#pragma unroll
-    for (int m = 0; m < Layout::m; m++)
-#pragma unroll
-        for (int n = 0; n < Layout::n; n++)
-#pragma unroll
-            for (int i = 0; i < 2; i++)
-                leave_sums(plan, partial, weight_gradient, row + m * 16 + i * 8, column + n * 8,
-                           sums[m][n][2 * i], sums[m][n][2 * i + 1]);
+    leave_piece<Layout>(sums, reinterpret_cast<float *>(shared), plan, partial, weight_gradient);
 }
 
 #endif
