@@ -9,8 +9,6 @@
 template <class T>
 enum status cuda_squeeze_excite_forward(const struct squeeze_excite *squeeze,
                                         const struct slice *slice) {
-    if (cuda_excite_images_forward<T>(squeeze, slice))
-        return cuda_launched("squeeze_excite_images");
     struct excite_rows rows = excite_rows_of(squeeze, slice);
     TRY(cuda_image_mean<T>(&squeeze->input, &squeeze->pooled, &rows.pooled, slice));
     return cuda_excite_forward<T>(squeeze, &rows, slice);
@@ -68,7 +66,7 @@ enum status cuda_squeeze_excite_backward(const struct squeeze_excite *squeeze,
     struct image_gradient image = {};
     image.view = input, image.gate = &squeeze->gate, image.rows = all.rows.d_pooled;
     TRY(cuda_excite_clear(&all.rows));
-    if (cuda_excite_images_backward<T>(squeeze, &all.rows, slice)) {
+    if (cuda_excite_whole_images<T>(squeeze, &all.rows, slice)) {
         TRY(cuda_launched("squeeze_excite_images"));
         return cuda_excite_gradient<T>(squeeze, &all.rows, slice->gradient);
     }

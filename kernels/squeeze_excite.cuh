@@ -26,13 +26,11 @@ template <class T>
 enum status cuda_excite_backward(const struct squeeze_excite *squeeze,
                                  const struct excite_rows *rows, const struct slice *slice);
 
-/* Forward, and backward but for the gradients of the parameters, in one kernel; false: the sizes
+/* All of an image's backward but the gradients of the parameters, in one kernel; false: the sizes
  * are not made for it, and nothing was done. */
 template <class T>
-bool cuda_excite_images_forward(const struct squeeze_excite *squeeze, const struct slice *slice);
-template <class T>
-bool cuda_excite_images_backward(const struct squeeze_excite *squeeze,
-                                 const struct excite_rows *rows, const struct slice *slice);
+bool cuda_excite_whole_images(const struct squeeze_excite *squeeze, const struct excite_rows *rows,
+                              const struct slice *slice);
 
 /* Before and after that: rows of slots without images, and the gradients of the parameters. */
 enum status cuda_excite_clear(const struct excite_rows *rows);
