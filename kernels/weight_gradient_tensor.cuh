@@ -31,7 +31,7 @@ struct sum_layout {
     typedef sum_tile<INS, ROWS, warps> right;
     static constexpr int a = (makes_dz ? 2 : 1) * left::stream;
     static constexpr int step = a + right::stream; /* elements */
-    static constexpr int shared = (STAGES * step + LANES) * (int)sizeof(bf16);
+    static constexpr int shared = STAGES * step * (int)sizeof(bf16);
     static constexpr int m = OUTS / OUT / 16, n = INS / IN / 8;
     typedef sum_fragment piece[m][n];
     typedef sum_gradient<makes_dz ? m : 0> gradient;
@@ -66,8 +66,8 @@ static __device__ __forceinline__ void sum_multiply(typename Layout::piece &sums
     int turn = (int)threadIdx.x / WARP % Layout::turns * 16;
     const bf16 *of_dz =
         step + (turn + matrix / 2 * 8 + lane % 8) * left_pitch + out + matrix % 2 * 8;
-    const bf16 *of_a =
-        step + Layout::a + (turn + matrix % 2 * 8 + lane % 8) * right_pitch + in + matrix / 2 * 8;
+    const bf16 *of_a = step + Layout::a + (turn + matrix % 2 * 8 + lane % 8) * right_pitch + in;
+    int second = matrix / 2 * 8;
 #pragma unroll
     for (int k = 0; k < Layout::rows; k += 16 * Layout::turns) {
         left_fragment left[Layout::m];
@@ -75,7 +75,8 @@ static __device__ __forceinline__ void sum_multiply(typename Layout::piece &sums
 #pragma unroll
         for (int n = 0; n < Layout::n; n += 2) {
             unsigned right[4];
-            load_transposed(right, of_a + k * right_pitch + n * 8);
+            bool both = n + 1 < Layout::n; /* an odd last one is loaded twice */
+            load_transposed(right, of_a + k * right_pitch + n * 8 + (both ? second : 0));
 #pragma unroll
             for (int i = 0; i < 2 && n + i < Layout::n; i++) {
                 right_fragment column = {right[i * 2], right[i * 2 + 1]};
