@@ -11,7 +11,9 @@ program=$1 pictures=$2 folder=$3 size=$4 rows=$5
 rm -rf "$folder/folder" "$folder/shards"
 mkdir -p "$folder/shards"
 for picture in "$pictures"/*.*; do
-    class=$(basename "${picture%.*}")
+    # A photograph may lie there in several sizes: the first is taken, the others would be its twins.
+    class=$(basename "${picture%.*}" | sed 's/_[0-9]*x[0-9]*$//')
+    [ ! -e "$folder/folder/train/$class" ] || continue
     mkdir -p "$folder/folder/train/$class" "$folder/folder/test/$class"
     "$program" "$picture" "$size" "$rows" "$folder/folder/train/$class" "$folder/folder/test/$class"
 done

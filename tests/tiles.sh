@@ -25,7 +25,7 @@ for picture in range(4):
 END
 "$(dirname "$0")/cut_tiles.sh" "$cut" "$folder/pictures" "$folder" 64 8 >"$folder/output.txt"
 
-sed 's/54/4/' "$config" >"$folder/tiles.yaml"
+sed 's/47/4/' "$config" >"$folder/tiles.yaml"
 config=$folder/tiles.yaml
 small="--set data.holdout_images=64 --set search.calibration_images=32"
 for part in train test; do
