@@ -1,0 +1,59 @@
+#!/bin/sh
+# A whole run on colour JPEG tiles: the same bits from a folder, from tar shards and from packs.
+# Usage: tiles.sh CUT_TILES TAPER CONFIG FOLDER
+set -eu
+cut=$1 taper=$2 config=$3 folder=$4
+rm -rf "$folder"
+mkdir -p "$folder/pictures" "$folder/pack"
+
+fail() {
+    echo "tiles.sh: $1" >&2
+    tail -n 20 "$folder/output.txt" >&2
+    exit 1
+}
+
+# Four pictures of coloured waves stand for photographs.
+python3 - "$folder/pictures" <<'END'
+import math, sys
+for picture in range(4):
+    wave = [[127.5 + 127.5 * math.sin((x + 1) * (1 + picture + c) / 40) for x in range(640)] for c in range(3)]
+    pixels = bytearray()
+    for y in range(512):
+        for x in range(640):
+            pixels += bytes(int(wave[c][(x + y * (picture + 1) * c) % 640]) for c in range(3))
+    open("%s/waves-%d.ppm" % (sys.argv[1], picture), "wb").write(b"P6 640 512 255\n" + pixels)
+END
+"$(dirname "$0")/cut_tiles.sh" "$cut" "$folder/pictures" "$folder" 64 8 >"$folder/output.txt"
+
+sed 's/47/4/' "$config" >"$folder/tiles.yaml"
+config=$folder/tiles.yaml
+small="--set data.holdout_images=64 --set search.calibration_images=32"
+for part in train test; do
+    name=$part.pack
+    [ $part = train ] || name=val.pack
+    "$taper" data pack "$config" --set "data.folder=$folder/folder" --part $part \
+        --out "$folder/pack/$name" >>"$folder/output.txt" 2>&1 || fail "no pack of $part"
+done
+for source in folder shards pack; do
+    # shellcheck disable=SC2086
+    "$taper" run "$config" --out "$folder/run-$source" --set data.source=$source \
+        --set "data.folder=$folder/$source" $small --set supernet.epochs=1 --set train.epochs=1 \
+        --set supernet.batch_images=32 --set search.samples=2 --set search.reduction=0.3 \
+        >>"$folder/output.txt" 2>&1 || fail "no run on $source"
+done
+# All but the hash of the keys, which name the source.
+python3 - "$folder" >&2 <<'END' || fail "the sources differ"
+import json, struct, sys
+def tensors(path):
+    file = open(path, "rb").read()
+    return file[8 + struct.unpack("<Q", file[:8])[0]:]
+def samples(path):
+    return [dict(json.loads(line), config_hash="") for line in open(path)]
+one = sys.argv[1] + "/run-folder"
+for source in ("shards", "pack"):
+    other = sys.argv[1] + "/run-" + source
+    for name in ("/supernet.safetensors", "/found.safetensors"):
+        assert tensors(one + name) == tensors(other + name), source + name
+    assert samples(one + "/search.jsonl") == samples(other + "/search.jsonl"), source
+END
+echo "tiles.sh: the same run from a folder, shards and packs"
