@@ -8,10 +8,11 @@
 
 /* One side of a step: ROWS rows of WIDTH channels, the work of WARPS warps; a thread has the same
  * channels of every row that it copies. Rows are an odd number of vectors apart, so that those of a
- * matrix fall on different banks. */
-template <int WIDTH, int ROWS, int WARPS> struct sum_tile {
+ * matrix fall on different banks. SPARE: vectors behind a row that are loaded and not used; other
+ * rows may not lie there, whose writers nobody waits for. */
+template <int WIDTH, int ROWS, int WARPS, int SPARE = 0> struct sum_tile {
     static constexpr int chunks = WIDTH / LANES;
-    static constexpr int pitch = (chunks | 1) * LANES;
+    static constexpr int pitch = ((chunks + SPARE) | 1) * LANES;
     static constexpr int stream = ROWS * pitch; /* elements */
     static constexpr int stride = WARPS * WARP / chunks;
     static constexpr int each = (ROWS + stride - 1) / stride; /* vectors of a thread */

@@ -28,7 +28,7 @@ struct sum_layout {
     static constexpr int warps_in = IN, turns = TURNS, warps = OUT * IN * TURNS;
     static constexpr bool makes_dz = KIND != SUM_ALREADY, makes_a = KIND != SUM_PLAIN;
     typedef sum_tile<OUTS, ROWS, warps> left;
-    typedef sum_tile<INS, ROWS, warps> right;
+    typedef sum_tile<INS, ROWS, warps, INS / IN / 8 % 2> right;
     static constexpr int a = (makes_dz ? 2 : 1) * left::stream;
     static constexpr int step = a + right::stream; /* elements */
     static constexpr int shared = STAGES * step * (int)sizeof(bf16);
@@ -66,8 +66,8 @@ static __device__ __forceinline__ void sum_multiply(typename Layout::piece &sums
     int turn = (int)threadIdx.x / WARP % Layout::turns * 16;
     const bf16 *of_dz =
         step + (turn + matrix / 2 * 8 + lane % 8) * left_pitch + out + matrix % 2 * 8;
-    const bf16 *of_a = step + Layout::a + (turn + matrix % 2 * 8 + lane % 8) * right_pitch + in;
-    int second = matrix / 2 * 8;
+    const bf16 *of_a =
+        step + Layout::a + (turn + matrix % 2 * 8 + lane % 8) * right_pitch + in + matrix / 2 * 8;
 #pragma unroll
     for (int k = 0; k < Layout::rows; k += 16 * Layout::turns) {
         left_fragment left[Layout::m];
@@ -75,8 +75,7 @@ static __device__ __forceinline__ void sum_multiply(typename Layout::piece &sums
 #pragma unroll
         for (int n = 0; n < Layout::n; n += 2) {
             unsigned right[4];
-            bool both = n + 1 < Layout::n; /* an odd last one is loaded twice */
-            load_transposed(right, of_a + k * right_pitch + n * 8 + (both ? second : 0));
+            load_transposed(right, of_a + k * right_pitch + n * 8);
 #pragma unroll
             for (int i = 0; i < 2 && n + i < Layout::n; i++) {
                 right_fragment column = {right[i * 2], right[i * 2 + 1]};
