@@ -161,56 +161,54 @@ __global__ void __launch_bounds__(THREADS, 1) whole_image_kernel(const struct wh
         excite_image<T>(small, all, segment, image, 0);
         return;
     }
-    struct own_pixels<T> own = {reinterpret_cast<struct packed<T> *>(memory) + threadIdx.x,
-                                image_pixels_of<T>(z, segment, image, share),
-                                image_pixels_of<T>(all.gradient.tensor, segment, image, share),
-                                0,
-                                share.row,
-                                share.rows};
-        if (share.row < share.rows)
-            own.count = (area - share.row + share.rows - 1) / share.rows;
-        for (int i = 0; i < DEPTH; i++)
-            own.ask(i, true);
-        struct norm_lanes norm = norm_lanes_of(all.view.norm, segment, share.channel);
-        struct lane_sums<1> of_gate;
-        sum_gate(of_gate, own, all.view.activation, norm);
-        const T *gate = tensor_row<T>(all.gate, segment, image);
-        const T *pooled = tensor_row<T>(all.pooled, segment, image);
-        struct sums_room<1, THREADS> &room =
-            *reinterpret_cast<struct sums_room<1, THREADS> *>(memory);
-        static_assert(sizeof room <= DEPTH * THREADS * sizeof(struct packed<T>), "z stays");
-        add_rows(room, share, of_gate, [&](int, int channel, float sum) {
-            if (channel >= kept)
-                return;
-            float value = to_float(gate[channel]);
-            d_gate[channel] = small.d_gate[channel] =
-                value > 0 && value < 1 ? sum * (1.0f / 6.0f) : 0.0f;
-            pooled_row[channel] = to_float(pooled[channel]);
-        });
-        __syncthreads();
-        for (int i = 0; i < DEPTH; i++)
-            own.ask(own.count - 1 - i, false);
-        excite_image<T>(small, all, segment, image, kept);
+    typedef struct packed<T> place;
+    struct own_pixels<T> own = {
+        reinterpret_cast<place *>(memory) + threadIdx.x,
+            image_pixels_of<T>(z, segment, image, share),
+            image_pixels_of<T>(all.gradient.tensor, segment, image, share), 0, share.row, share.rows
+    };
+    if (share.row < share.rows)
+        own.count = (area - share.row + share.rows - 1) / share.rows;
+    for (int i = 0; i < DEPTH; i++)
+        own.ask(i, true);
+    struct norm_lanes norm = norm_lanes_of(all.view.norm, segment, share.channel);
+    struct lane_sums<1> of_gate;
+    sum_gate(of_gate, own, all.view.activation, norm);
+    const T *gate = tensor_row<T>(all.gate, segment, image);
+    const T *pooled = tensor_row<T>(all.pooled, segment, image);
+    struct sums_room<1, THREADS> &room = *reinterpret_cast<struct sums_room<1, THREADS> *>(memory);
+    static_assert(sizeof room <= DEPTH * THREADS * sizeof(struct packed<T>), "z stays");
+    add_rows(room, share, of_gate, [&](int, int channel, float sum) {
+        if (channel >= kept)
+            return;
+        float value = to_float(gate[channel]);
+        d_gate[channel] = small.d_gate[channel] =
+            value > 0 && value < 1 ? sum * (1.0f / 6.0f) : 0.0f;
+        pooled_row[channel] = to_float(pooled[channel]);
+    });
+    __syncthreads();
+    for (int i = 0; i < DEPTH; i++)
+        own.ask(own.count - 1 - i, false);
+    excite_image<T>(small, all, segment, image, kept);
 
-        struct image_lanes of_image;
-        load8(of_image.factor, gate + share.channel);
-        FOR_LANES(of_image.term[lane] = small.d_pooled[share.channel + lane] / (float)area)
-        struct lane_sums<2> sums;
-        spread_image(sums, own, all, segment, norm, of_image, kept, share.channel);
-        if (all.gradient.sums.parts > 0)
-            leave_sums(*reinterpret_cast<struct sums_room<2, THREADS> *>(memory), share, sums,
-                       all.gradient.sums, segment, z);
-    }
+    struct image_lanes of_image;
+    load8(of_image.factor, gate + share.channel);
+    FOR_LANES(of_image.term[lane] = small.d_pooled[share.channel + lane] / (float)area)
+    struct lane_sums<2> sums;
+    spread_image(sums, own, all, segment, norm, of_image, kept, share.channel);
+    if (all.gradient.sums.parts > 0)
+        leave_sums(*reinterpret_cast<struct sums_room<2, THREADS> *>(memory), share, sums,
+                   all.gradient.sums, segment, z);
+}
 
-    template <class T>
-    size_t shared_of(const struct squeeze_excite *squeeze) {
-        const struct tensor *z = squeeze->input.tensor;
-        int vectors = pieces(z->channels, LANES), rows = THREADS / vectors;
-        size_t turns = pieces((size_t)z->height * z->width, rows);
-        size_t room = (DEPTH + turns) * THREADS * sizeof(struct packed<T>);
-        size_t least = sizeof(struct sums_room<2, THREADS>);
-        return room > least ? room : least;
-    }
+template <class T> size_t shared_of(const struct squeeze_excite *squeeze) {
+    const struct tensor *z = squeeze->input.tensor;
+    int vectors = pieces(z->channels, LANES), rows = THREADS / vectors;
+    size_t turns = pieces((size_t)z->height * z->width, rows);
+    size_t room = (DEPTH + turns) * THREADS * sizeof(struct packed<T>);
+    size_t least = sizeof(struct sums_room<2, THREADS>);
+    return room > least ? room : least;
+}
 
 } /* namespace */
 
