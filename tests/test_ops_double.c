@@ -196,7 +196,7 @@ static void test_central_differences_of_the_loss(void **state) {
 
 /* Batch-norm with statistics of the batch in front of an operation: every z moves the statistics of
  * its whole domain. */
-enum { MOST_CHANNELS = 128 };
+enum { MOST_CHANNELS = 320 };
 
 struct scales {
     real weight[MOST_CHANNELS], bias[MOST_CHANNELS];
