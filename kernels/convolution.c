@@ -122,24 +122,6 @@ void bias_gradient_panel(const struct convolution *convolution, const struct sli
     }
 }
 
-static enum status prepare(const struct convolution *convolution) {
-    switch (convolution->kind) {
-    case CONVOLUTION_DENSE:
-        return dense_prepare(convolution);
-    case CONVOLUTION_POINTWISE:
-        return pointwise_prepare(convolution);
-    case CONVOLUTION_DEPTHWISE:
-        return depthwise_prepare(convolution);
-    }
-    __builtin_unreachable();
-}
-
-enum status convolutions_prepare(const struct convolution *const *convolutions, int count) {
-    for (int i = 0; i < count; i++)
-        TRY(prepare(convolutions[i]));
-    return STATUS_OK;
-}
-
 size_t convolution_prepared_size(const struct convolution *convolution) {
     size_t taps = (size_t)convolution->kernel * convolution->kernel;
     size_t inputs = convolution->input.tensor->channels;
