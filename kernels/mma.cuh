@@ -95,13 +95,22 @@ static inline float bf16_half(unsigned two, int half) {
     return __uint_as_float(half ? two & 0xffff0000u : two << 16);
 }
 
+/* The registers of all lanes of the warp. */
+template <class T> struct warp_registers {
+    const T *of[WARP];
+
+    explicit warp_registers(const T *own) {
+        for (int lane = 0; lane < WARP; lane++)
+            of[lane] = __shfl_sync(0xffffffffu, own, lane);
+    }
+    const T *operator[](int lane) const {
+        return of[lane];
+    }
+};
+
 static inline void multiply_add(sum_fragment &sum, const left_fragment &left,
                                 const right_fragment &right) {
-    const unsigned *lefts[WARP], *rights[WARP];
-    for (int lane = 0; lane < WARP; lane++) {
-        lefts[lane] = __shfl_sync(0xffffffffu, &left[0], lane);
-        rights[lane] = __shfl_sync(0xffffffffu, &right[0], lane);
-    }
+    warp_registers<unsigned> lefts(left), rights(right);
     int lane = threadIdx.x % WARP;
     for (int i = 0; i < 4; i++) {
         int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;
@@ -114,11 +123,7 @@ static inline void multiply_add(sum_fragment &sum, const left_fragment &left,
 
 static inline void multiply_add_tf32(sum_fragment &sum, const tf32_left &left,
                                      const tf32_right &right) {
-    const float *lefts[WARP], *rights[WARP];
-    for (int lane = 0; lane < WARP; lane++) {
-        lefts[lane] = __shfl_sync(0xffffffffu, &left[0], lane);
-        rights[lane] = __shfl_sync(0xffffffffu, &right[0], lane);
-    }
+    warp_registers<float> lefts(left), rights(right);
     int lane = threadIdx.x % WARP;
     for (int i = 0; i < 4; i++) {
         int row = lane / 4 + i / 2 * 8, column = lane % 4 * 2 + i % 2;

@@ -207,8 +207,11 @@ static void prepare_one(void *context, int index, int worker) {
 }
 
 static enum status prepare(struct pass *pass) {
-    if (pass->ops->memory->separate)
-        return pass->ops->prepare(pass->convolutions, pass->convolution_count);
+    if (pass->ops->memory->separate) {
+        TRY(pass->ops->prepare(pass->convolutions, pass->convolution_count));
+        pass->prepared = true;
+        return STATUS_OK;
+    }
     pass->prepared = true;
     pool_run(pass->pool, pass->convolution_count, prepare_one, pass);
     return pass->prepared ? STATUS_OK : fail(STATUS_FAILED, "the weights could not be laid out");
