@@ -294,10 +294,54 @@ static void given_statistics_repeat_the_batch(void **state) {
     network_release(&network);
 }
 
+/* What ops.prepare was given. */
+static const struct convolution *laid_out[64];
+static int laid_out_count;
+
+static enum status note_prepare(const struct convolution *const *convolutions, int count) {
+    for (int i = 0; i < count; i++) {
+        for (int before = 0; before < laid_out_count; before++)
+            assert_ptr_not_equal(laid_out[before], convolutions[i]);
+        assert_true(laid_out_count < (int)(sizeof laid_out / sizeof laid_out[0]));
+        laid_out[laid_out_count++] = convolutions[i];
+    }
+    return ops_cpu()->prepare(convolutions, count);
+}
+
+/* Of each convolution once, and not again while they are the same. */
+static void weights_are_laid_out_once(void **state) {
+    (void)state;
+    struct network network;
+    pass_network(&network);
+    struct ops ops = *ops_cpu();
+    ops.prepare = note_prepare;
+    struct pass *pass = pass_make(&network, &ops, 1, false, 2, NULL);
+    real *values = pass_random_parameters(pass_parameters(pass));
+    struct subnetwork sub = pass_draw(&network, 5);
+    struct batch_group group = {&sub, IMAGES};
+    struct pass_batch batch = pass_batch_from(0);
+    struct pass_result result;
+    laid_out_count = 0;
+    assert_int_equal(pass_set_groups(pass, &group, 1), STATUS_OK);
+    assert_int_equal(pass_set_parameters(pass, values), STATUS_OK);
+    assert_int_equal(pass_forward(pass, &batch, STATISTICS_BATCH, &result), STATUS_OK);
+    assert_int_equal(pass_forward(pass, &batch, STATISTICS_BATCH, &result), STATUS_OK);
+    assert_true(laid_out_count > 0);
+    int once = laid_out_count;
+    laid_out_count = 0;
+    assert_int_equal(pass_set_parameters(pass, values), STATUS_OK);
+    assert_int_equal(pass_forward(pass, &batch, STATISTICS_BATCH, &result), STATUS_OK);
+    assert_int_equal(laid_out_count, once);
+    free(values);
+    pass_release(pass);
+    network_release(&network);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_equal_extracted_networks),
         cmocka_unit_test(given_statistics_repeat_the_batch),
+        cmocka_unit_test(weights_are_laid_out_once),
         cmocka_unit_test(differences_per_group),
         cmocka_unit_test(differences_shared),
         cmocka_unit_test(differences_shared_one_image_each),

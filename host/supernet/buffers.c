@@ -156,10 +156,11 @@ static void point_to_widths(struct pass *pass) {
 }
 
 static void build_all(struct build *build) {
-    build->pass->step_count = build->pass->norm_count = build->pass->tensor_count = 0;
-    if (build->pass->ops->memory->separate)
+    struct pass *pass = build->pass;
+    pass->step_count = pass->convolution_count = pass->norm_count = pass->tensor_count = 0;
+    if (pass->ops->memory->separate)
         build_operands(build);
-    point_to_widths(build->pass);
+    point_to_widths(pass);
     build_layers(build);
     build_batch(build);
 }
