@@ -34,6 +34,8 @@
     type *name = reinterpret_cast<type *>(name##_bytes)
 #endif
 
+#include "activation.cuh"
+
 typedef __nv_bfloat16 bf16;
 
 /* backend.cu: every operation is queued here. */
@@ -98,43 +100,6 @@ static __device__ __forceinline__ void store8(bf16 *to, const float (&from)[LANE
     *reinterpret_cast<uint4 *>(to) =
         make_uint4(pack_bf16(from[0], from[1]), pack_bf16(from[2], from[3]),
                    pack_bf16(from[4], from[5]), pack_bf16(from[6], from[7]));
-}
-
-/* ------------------------------------------------------------------ activations */
-
-static __device__ __forceinline__ float clamp(float value, float low, float high) {
-    return fminf(fmaxf(value, low), high);
-}
-
-static __device__ __forceinline__ float activate(enum activation activation, float y) {
-    switch (activation) {
-    case ACTIVATION_RELU:
-        return fmaxf(y, 0.0f);
-    case ACTIVATION_RELU6:
-        return clamp(y, 0.0f, 6.0f);
-    case ACTIVATION_HARD_SWISH:
-        return y * clamp(y + 3.0f, 0.0f, 6.0f) * (1.0f / 6.0f);
-    case ACTIVATION_HARD_SIGMOID:
-        return clamp(y + 3.0f, 0.0f, 6.0f) * (1.0f / 6.0f);
-    default:
-        return y;
-    }
-}
-
-/* d activate / d y */
-static __device__ __forceinline__ float activation_slope(enum activation activation, float y) {
-    switch (activation) {
-    case ACTIVATION_RELU:
-        return y > 0.0f ? 1.0f : 0.0f;
-    case ACTIVATION_RELU6:
-        return y > 0.0f && y < 6.0f ? 1.0f : 0.0f;
-    case ACTIVATION_HARD_SWISH:
-        return y <= -3.0f ? 0.0f : y >= 3.0f ? 1.0f : (2.0f * y + 3.0f) * (1.0f / 6.0f);
-    case ACTIVATION_HARD_SIGMOID:
-        return y > -3.0f && y < 3.0f ? 1.0f / 6.0f : 0.0f;
-    default:
-        return 1.0f;
-    }
 }
 
 /* ------------------------------------------------------------------ what a kernel is given */

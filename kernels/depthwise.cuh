@@ -1,4 +1,4 @@
-/* What the depthwise kernels share: pairs of channels, activations, prepared weights. */
+/* What the depthwise kernels share: pairs of channels, prepared weights. */
 #ifndef TAPER_DEPTHWISE_CUH
 #define TAPER_DEPTHWISE_CUH
 
@@ -35,37 +35,6 @@ static __device__ __forceinline__ void narrow(unsigned short *into, const float 
 }
 static __device__ __forceinline__ void narrow(unsigned *into, const float (&from)[2]) {
     *into = pack_bf16(from[0], from[1]);
-}
-
-/* Fewer instructions than activate() makes of it: a factor that saturates at 0 and 1. */
-template <enum activation KIND> static __device__ __forceinline__ float activated(float y) {
-    if (KIND == ACTIVATION_HARD_SWISH)
-        return y * __saturatef(fmaf(y, 1.0f / 6.0f, 0.5f));
-    if (KIND == ACTIVATION_HARD_SIGMOID)
-        return __saturatef(fmaf(y, 1.0f / 6.0f, 0.5f));
-    return activate(KIND, y);
-}
-
-/* The switch is outside of the loop: a kernel decides once per row. */
-template <int N, int CHANNELS>
-static __device__ __forceinline__ void activate_all(enum activation activation,
-                                                    float (&y)[N][CHANNELS]) {
-#define ALL(kind)                                                                                  \
-    case kind:                                                                                     \
-        _Pragma("unroll") for (int n = 0; n < N; n++) {                                            \
-            _Pragma("unroll") for (int c = 0; c < CHANNELS; c++) y[n][c] =                         \
-                activated<kind>(y[n][c]);                                                          \
-        }                                                                                          \
-        break;
-    switch (activation) {
-        ALL(ACTIVATION_RELU)
-        ALL(ACTIVATION_RELU6)
-        ALL(ACTIVATION_HARD_SWISH)
-        ALL(ACTIVATION_HARD_SIGMOID)
-    default:
-        break;
-    }
-#undef ALL
 }
 
 /* Prepared weights: [tap of the full kernel][channel lanes]. */

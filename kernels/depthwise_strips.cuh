@@ -53,38 +53,12 @@ static __device__ __forceinline__ void load_floats(float (&into)[N], const float
     }
 }
 
-/* Fewer instructions than activation_slope() makes of it. */
-template <enum activation KIND> static __device__ __forceinline__ float slope(float y) {
-    if (KIND == ACTIVATION_HARD_SWISH)
-        return fabsf(y) < 3.0f ? fmaf(y, 1.0f / 3.0f, 0.5f) : __saturatef(y);
-    return activation_slope(KIND, y);
-}
-
 #define FOR_ALL(N, M, statement)                                                                   \
     _Pragma("unroll") for (int n = 0; n < N; n++) {                                                \
         _Pragma("unroll") for (int c = 0; c < M; c++) {                                            \
             statement;                                                                             \
         }                                                                                          \
     }
-
-/* da becomes da times d activate / d y. */
-template <int N, int M>
-static __device__ __forceinline__ void through_all(enum activation activation,
-                                                   const float (&y)[N][M], float (&da)[N][M]) {
-#define ALL(kind)                                                                                  \
-    case kind:                                                                                     \
-        FOR_ALL(N, M, da[n][c] *= slope<kind>(y[n][c]))                                            \
-        break;
-    switch (activation) {
-        ALL(ACTIVATION_RELU)
-        ALL(ACTIVATION_RELU6)
-        ALL(ACTIVATION_HARD_SWISH)
-        ALL(ACTIVATION_HARD_SIGMOID)
-    default:
-        break;
-    }
-#undef ALL
-}
 
 /* How a launch is cut, for the full network. */
 struct cut {

@@ -200,31 +200,16 @@ static __device__ __forceinline__ void fill_norm_room(struct norm_room &room,
     __syncthreads();
 }
 
-/* One decision for all lanes instead of one for each. */
 #define FOR_LANES(...)                                                                             \
     _Pragma("unroll") for (int lane = 0; lane < LANES; lane++) {                                   \
         __VA_ARGS__;                                                                               \
     }
-#define FOR_EACH_ACTIVATION(activation, STATEMENT)                                                 \
-    switch (activation) {                                                                          \
-    case ACTIVATION_RELU:                                                                          \
-        FOR_LANES(STATEMENT(ACTIVATION_RELU)) break;                                               \
-    case ACTIVATION_RELU6:                                                                         \
-        FOR_LANES(STATEMENT(ACTIVATION_RELU6)) break;                                              \
-    case ACTIVATION_HARD_SWISH:                                                                    \
-        FOR_LANES(STATEMENT(ACTIVATION_HARD_SWISH)) break;                                         \
-    case ACTIVATION_HARD_SIGMOID:                                                                  \
-        FOR_LANES(STATEMENT(ACTIVATION_HARD_SIGMOID)) break;                                       \
-    default:                                                                                       \
-        FOR_LANES(STATEMENT(ACTIVATION_NONE)) break;                                               \
-    }
-
 /* z becomes activation(scale z + shift). */
 static __device__ __forceinline__ void activate8(enum activation activation,
                                                  const struct norm_lanes &norm, float (&z)[LANES]) {
-#define ACTIVATED(A) z[lane] = activate(A, norm.scale[lane] * z[lane] + norm.shift[lane])
-    FOR_EACH_ACTIVATION(activation, ACTIVATED)
-#undef ACTIVATED
+    with_activation(activation, [&](auto kind) {
+        FOR_LANES(z[lane] = activate(kind, norm.scale[lane] * z[lane] + norm.shift[lane]))
+    });
 }
 
 /* da becomes da times the activation's slope at y = norm(z), in the lanes given; the others stay.
@@ -242,18 +227,18 @@ static __device__ __forceinline__ void through_view8(enum activation activation,
         get_norm_row(row, room, ROW_SHIFT, vector);
         FOR_LANES(y[lane] += row[lane])
     }
-#define THROUGH(A) da[lane] *= has_lane(lanes, lane) ? activation_slope(A, y[lane]) : 1.0f
-    FOR_EACH_ACTIVATION(activation, THROUGH)
-#undef THROUGH
+    with_activation(activation, [&](auto kind) {
+        FOR_LANES(da[lane] *= has_lane(lanes, lane) ? activation_slope(kind, y[lane]) : 1.0f)
+    });
 }
 
 /* The same for a thread that has its rows in registers. */
 static __device__ __forceinline__ void slope8(enum activation activation,
                                               const struct norm_lanes &norm,
                                               const float (&z)[LANES], float (&da)[LANES]) {
-#define THROUGH(A) da[lane] *= activation_slope(A, norm.scale[lane] * z[lane] + norm.shift[lane])
-    FOR_EACH_ACTIVATION(activation, THROUGH)
-#undef THROUGH
+    with_activation(activation, [&](auto kind) {
+        FOR_LANES(da[lane] *= activation_slope(kind, norm.scale[lane] * z[lane] + norm.shift[lane]))
+    });
 }
 
 template <class T> static __device__ __forceinline__ void round8(float (&values)[LANES]) {

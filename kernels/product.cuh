@@ -74,52 +74,6 @@ static __device__ __forceinline__ void store_rounded(bf16 *to, float (&value)[LA
             to[i] = from_float<bf16>(value[i]);
 }
 
-/* Element by element the switch would be taken LANES times. */
-static __device__ __forceinline__ void activate8(enum activation activation, float (&y)[LANES]) {
-#define EACH(kind)                                                                                 \
-    _Pragma("unroll") for (int i = 0; i < LANES; i++) y[i] = activate(kind, y[i]);                 \
-    break
-    switch (activation) {
-    case ACTIVATION_RELU:
-        EACH(ACTIVATION_RELU);
-    case ACTIVATION_RELU6:
-        EACH(ACTIVATION_RELU6);
-    case ACTIVATION_HARD_SWISH:
-        EACH(ACTIVATION_HARD_SWISH);
-    case ACTIVATION_HARD_SIGMOID:
-        EACH(ACTIVATION_HARD_SIGMOID);
-    default:
-        break;
-    }
-#undef EACH
-}
-
-static __device__ __forceinline__ void
-times_slope8(enum activation activation, float (&value)[LANES], const float (&y)[LANES]) {
-#define EACH(kind)                                                                                 \
-    _Pragma("unroll") for (int i = 0; i < LANES; i++) value[i] *= activation_slope(kind, y[i]);    \
-    break
-    switch (activation) {
-    case ACTIVATION_RELU:
-        EACH(ACTIVATION_RELU);
-    case ACTIVATION_RELU6:
-        EACH(ACTIVATION_RELU6);
-    case ACTIVATION_HARD_SWISH: /* but for the parabola's ends the slope is what saturates */
-#pragma unroll
-        for (int i = 0; i < LANES; i++) {
-            float line = fmaf(y[i], 1.0f / 3.0f, 0.5f);
-            float flat = __saturatef(fmaf(y[i], 1.0f / 3.0f, 0.5f));
-            value[i] *= fabsf(y[i]) < 3.0f ? line : flat;
-        }
-        break;
-    case ACTIVATION_HARD_SIGMOID:
-        EACH(ACTIVATION_HARD_SIGMOID);
-    default:
-        break;
-    }
-#undef EACH
-}
-
 /* y becomes by y + plus, reading few rows at a time: registers are scarce. */
 static __device__ __forceinline__ void times_plus4(float (&y)[LANES], int first, const float *by,
                                                    const float4 &plus) {
@@ -177,7 +131,7 @@ template <class T> struct view_rows {
             for (int i = 0; i < LANES; i++)
                 a[i] = by[i] * a[i] + plus[i];
         }
-        activate8(activation, a);
+        activate_all(activation, a);
         if (gate != NULL) {
             float by[LANES];
             load8(by, gate + (size_t)(row / area) * gate_ld + column);
@@ -433,7 +387,7 @@ template <class T> struct view_gradient_rows {
                 y[i] = other[i];
             if (normed)
                 times_plus8(y, by, plus);
-            times_slope8(activation, value, y);
+            through_all(activation, y, value);
         }
         if (accumulate)
 #pragma unroll

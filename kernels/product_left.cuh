@@ -159,16 +159,16 @@ template <int ROWS, class Share> struct tensor_left<ROWS, Share, view_rows<bf16>
             load8(a, step + pass * Share::step);
             if (left.scale != NULL)
                 times_plus8(a, coefficients, coefficients + pitch);
-            if (left.activation == ACTIVATION_HARD_SWISH)
+            if (left.activation == ACTIVATION_HARD_SWISH) /* first what is likeliest */
 #pragma unroll
                 for (int i = 0; i < LANES; i++)
-                    a[i] *= __saturatef(fmaf(a[i], 1.0f / 6.0f, 0.5f));
+                    a[i] = activate(ACTIVATION_HARD_SWISH, a[i]);
             else if (left.activation == ACTIVATION_RELU)
 #pragma unroll
                 for (int i = 0; i < LANES; i++)
-                    a[i] = fmaxf(a[i], 0.0f);
+                    a[i] = activate(ACTIVATION_RELU, a[i]);
             else
-                activate8(left.activation, a);
+                activate_all(left.activation, a);
             if (left.gate != NULL) {
                 uint4 raw = FETCHES ? gate[pass / PASS] : *gate_at(left, pass / PASS, k);
                 float by[LANES];

@@ -117,8 +117,7 @@ template <class Tile> struct sum_view {
             value[2 * i] *= first_of(word[i]), value[2 * i + 1] *= second_of(word[i]);
     }
     /* `first` is the step's first row. */
-    template <enum activation ACTIVATION>
-    __device__ __forceinline__ void make_as(bf16 *step, int first, int rows) {
+    __device__ __forceinline__ void make_as(enum activation kind, bf16 *step, int first, int rows) {
 #pragma unroll
         for (int i = 0; i < Tile::each; i++) {
             if (!Tile::has(i) || Tile::row(i) >= rows || kept <= 0)
@@ -127,12 +126,8 @@ template <class Tile> struct sum_view {
             float value[LANES];
             load8(value, at);
 #pragma unroll
-            for (int lane = 0; lane < LANES; lane++) {
-                float y = fmaf(by[lane], value[lane], plus[lane]);
-                value[lane] = ACTIVATION == ACTIVATION_HARD_SWISH
-                                  ? y * __saturatef(fmaf(y, 1.0f / 6.0f, 0.5f))
-                                  : activate(ACTIVATION, y);
-            }
+            for (int lane = 0; lane < LANES; lane++)
+                value[lane] = activate(kind, fmaf(by[lane], value[lane], plus[lane]));
             if (a.gate != NULL)
                 times_gate(value, first + Tile::row(i));
             store8(at, value);
@@ -141,18 +136,7 @@ template <class Tile> struct sum_view {
     __device__ __forceinline__ void make(bf16 *step, int first, int rows) {
         if (!makes)
             return;
-#define AS(kind)                                                                                   \
-    case kind:                                                                                     \
-        make_as<kind>(step, first, rows);                                                          \
-        break
-        switch (a.activation) {
-            AS(ACTIVATION_NONE);
-            AS(ACTIVATION_RELU);
-            AS(ACTIVATION_RELU6);
-            AS(ACTIVATION_HARD_SWISH);
-            AS(ACTIVATION_HARD_SIGMOID);
-        }
-#undef AS
+        with_activation(a.activation, [&](auto kind) { make_as(kind, step, first, rows); });
     }
 };
 
