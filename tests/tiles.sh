@@ -56,4 +56,27 @@ for source in ("shards", "pack"):
         assert tensors(one + name) == tensors(other + name), source + name
     assert samples(one + "/search.jsonl") == samples(other + "/search.jsonl"), source
 END
+# predict sees a file as evaluation does: its answers beside the logits of `evaluate`.
+"$taper" evaluate "$folder/run-folder" --predictions "$folder/logits.safetensors" \
+    >"$folder/output.txt" 2>&1 || fail "no evaluation"
+"$taper" predict --json "$folder/run-folder" "$folder"/folder/test/*/*.jpg >"$folder/answers.jsonl" \
+    2>"$folder/output.txt" || fail "no answers"
+python3 - "$folder" >&2 <<'END' || fail "predict and evaluate differ"
+import json, math, struct, sys
+def tensor(file, name, format):
+    size = struct.unpack("<Q", file[:8])[0]
+    begin, end = json.loads(file[8:8 + size])[name]["data_offsets"]
+    return [value for value, in struct.iter_unpack("<" + format, file[8 + size:][begin:end])]
+file = open(sys.argv[1] + "/logits.safetensors", "rb").read()
+labels, logits = tensor(file, "labels", "q"), tensor(file, "logits", "f")
+answers = [json.loads(line) for line in open(sys.argv[1] + "/answers.jsonl")]
+assert len(answers) == len(labels) > 50, (len(answers), len(labels))
+for number, (answer, label) in enumerate(zip(answers, labels)):
+    assert "/waves-%d/" % label in answer["path"], answer["path"]
+    row = logits[4 * number:4 * number + 4]
+    share = [math.exp(x - max(row)) for x in row]
+    assert answer["label"] == row.index(max(row)), answer["path"]
+    for ours, theirs in zip(answer["probabilities"], share):
+        assert abs(ours - theirs / sum(share)) < 1e-7, answer["path"]
+END
 echo "tiles.sh: the same run from a folder, shards and packs"
