@@ -155,7 +155,9 @@ void record_release(struct run_record *record) {
     free(record->supernet.points);
     free(record->train.points);
     free(record->evaluation.classes);
+    free(record->evaluation.weakest);
     free(record->evaluation.confusion);
+    free(record->evaluation.confused);
     free(record->evaluation.hardest);
     json_decref(record->evaluation.json);
     network_release(&record->network);
