@@ -213,6 +213,29 @@ static void test_many_classes(void **state) {
     free(page);
 }
 
+/* Named by every step again, counted once, and shown up to a bound. */
+static void test_bad_pictures(void **state) {
+    (void)state;
+    char hash[17], path[600], *text, *page;
+    size_t size;
+    make_folder(hash);
+    FILE *file = open_memstream(&text, &size);
+    for (int i = 0; i < 2 * 1500; i++)
+        fprintf(file, "{\"event\": \"bad picture\", \"text\": \"<b>%d.jpg is empty\"}\n", i % 1500);
+    fclose(file);
+    write_text("log.jsonl", text);
+    free(text);
+    snprintf(path, sizeof path, "%s", test_path("report.html"));
+    assert_int_equal(report_write(&folder, 1, path), STATUS_OK);
+    assert_int_equal(file_read(path, 1 << 20, &page, &size), STATUS_OK);
+    assert_non_null(strstr(page, "Pictures that are bad: 1,500"));
+    assert_non_null(strstr(page, "<li>&lt;b&gt;99.jpg is empty</li>"));
+    assert_int_equal(occurrences(page, "jpg is empty"), 100);
+    assert_non_null(strstr(page, "what log.jsonl names beyond"));
+    free(page);
+    refuse("log.jsonl", "{\"event\": \"bad picture\"}\n", ":1: a bad picture without");
+}
+
 static void test_text(void **state) {
     (void)state;
     char *text;
@@ -253,7 +276,7 @@ int main(void) {
         cmocka_unit_test(test_searched),     cmocka_unit_test(test_of_other_keys),
         cmocka_unit_test(test_curve),        cmocka_unit_test(test_damaged),
         cmocka_unit_test(test_text),         cmocka_unit_test(test_axes),
-        cmocka_unit_test(test_many_classes),
+        cmocka_unit_test(test_many_classes), cmocka_unit_test(test_bad_pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

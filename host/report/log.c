@@ -64,6 +64,15 @@ enum status log_say(struct log *log, const char *format, ...) {
     return log_event(log, "{s:s, s:s}", "event", "note", "text", sentence);
 }
 
+enum status log_say_event(struct log *log, const char *event, const char *sentence) {
+    if (log == NULL)
+        return STATUS_OK;
+    clear_status_line(log);
+    printf("%s: %s\n", event, sentence);
+    fflush(stdout);
+    return log_event(log, "{s:s, s:s}", "event", event, "text", sentence);
+}
+
 void log_status_line(struct log *log, const char *line) {
     if (log == NULL || !log->terminal)
         return;

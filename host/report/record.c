@@ -160,6 +160,7 @@ void record_release(struct run_record *record) {
     free(record->evaluation.confused);
     free(record->evaluation.hardest);
     json_decref(record->evaluation.json);
+    bad_pictures_release(record->bad);
     network_release(&record->network);
     config_release(&record->config);
 }

@@ -7,6 +7,7 @@
 #define TAPER_RECORD_H
 
 #include "config/config.h"
+#include "data/bad_pictures.h"
 #include <jansson.h>
 
 enum { RECORD_PATH = 600, RECORD_TEXT = 256 };
@@ -80,6 +81,7 @@ struct run_record {
     struct curve supernet, train;
     double seconds[RECORD_STEPS];
     struct evaluation_record evaluation;
+    struct bad_pictures *bad; /* that any step met; NULL: none */
     /* Where it last ran, "" where the log does not say. */
     char version[RECORD_TEXT], build[RECORD_TEXT], device[RECORD_TEXT], processor[RECORD_TEXT];
     int threads;
