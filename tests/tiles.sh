@@ -23,7 +23,7 @@ for picture in range(4):
             pixels += bytes(int(wave[c][(x + y * (picture + 1) * c) % 640]) for c in range(3))
     open("%s/waves-%d.ppm" % (sys.argv[1], picture), "wb").write(b"P6 640 512 255\n" + pixels)
 END
-"$(dirname "$0")/cut_tiles.sh" "$cut" "$folder/pictures" "$folder" 64 8 >"$folder/output.txt"
+"$(dirname "$0")/cut_tiles.sh" "$cut" "$folder/pictures" "$folder" 64 8 50 >"$folder/output.txt"
 
 sed 's/47/4/' "$config" >"$folder/tiles.yaml"
 config=$folder/tiles.yaml
@@ -33,6 +33,15 @@ for part in train test; do
     [ $part = train ] || name=val.pack
     "$taper" data pack "$config" --set "data.folder=$folder/folder" --part $part \
         --out "$folder/pack/$name" >>"$folder/output.txt" 2>&1 || fail "no pack of $part"
+done
+"$(dirname "$0")/same_tiles.py" "$folder" 8 10 || fail "the tiles differ"
+# What is found of each class: its number, its pictures and their bytes, without its name.
+for source in folder shards pack; do
+    "$taper" data info "$config" --set data.source=$source --set "data.folder=$folder/$source" \
+        >>"$folder/output.txt" 2>&1 || fail "no info of $source"
+    tail -n 10 "$folder/output.txt" | sed 's/^\( *[0-9]*  \)[^ ]* */\1/' >"$folder/info-$source.txt"
+    grep -q "^test: 64 pictures of 4 classes" "$folder/info-$source.txt" || fail "not all of $source"
+    cmp "$folder/info-folder.txt" "$folder/info-$source.txt" || fail "another info of $source"
 done
 for source in folder shards pack; do
     # shellcheck disable=SC2086
