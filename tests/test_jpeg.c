@@ -1,7 +1,6 @@
 /* JPEG files against Pillow, and shrunk; kinds that are rare; damage of every sort. */
 #include "data/jpeg.h"
 #include "support/memory.h"
-#include "support/random.h"
 #include "support_jpeg.h"
 #include "support_vectors.h"
 
