@@ -65,10 +65,14 @@ for source in ("shards", "pack"):
         assert tensors(one + name) == tensors(other + name), source + name
     assert samples(one + "/search.jsonl") == samples(other + "/search.jsonl"), source
 END
-# predict sees a file as evaluation does: its answers beside the logits of `evaluate`.
+# predict sees a file as evaluation does, also one that is no square: its answers beside the logits
+# of `evaluate`.
+for picture in 0 1 2 3; do
+    cp "$folder/pictures/waves-$picture.ppm" "$folder/folder/test/waves-$picture/whole.ppm"
+done
 "$taper" evaluate "$folder/run-folder" --predictions "$folder/logits.safetensors" \
     >"$folder/output.txt" 2>&1 || fail "no evaluation"
-"$taper" predict --json "$folder/run-folder" "$folder"/folder/test/*/*.jpg >"$folder/answers.jsonl" \
+"$taper" predict --json "$folder/run-folder" "$folder"/folder/test/*/* >"$folder/answers.jsonl" \
     2>"$folder/output.txt" || fail "no answers"
 python3 - "$folder" >&2 <<'END' || fail "predict and evaluate differ"
 import json, math, struct, sys
@@ -79,7 +83,7 @@ def tensor(file, name, format):
 file = open(sys.argv[1] + "/logits.safetensors", "rb").read()
 labels, logits = tensor(file, "labels", "q"), tensor(file, "logits", "f")
 answers = [json.loads(line) for line in open(sys.argv[1] + "/answers.jsonl")]
-assert len(answers) == len(labels) > 50, (len(answers), len(labels))
+assert len(answers) == len(labels) == 64 + 4, (len(answers), len(labels))
 for number, (answer, label) in enumerate(zip(answers, labels)):
     assert "/waves-%d/" % label in answer["path"], answer["path"]
     row = logits[4 * number:4 * number + 4]
