@@ -168,6 +168,7 @@ run bad folder "$folder/folder" --set data.max_bad_images=2 || fail "no run with
 tail -n 1 "$folder/run-bad/log.jsonl" | grep -qF '"event": "done"' || fail "the log does not end with done"
 says "bad picture: val/class-9/00000.pgm is not a JPEG, PNG or PNM picture"
 says "bad picture: train/class-9/00000.pgm has 774 bytes of pixels, its header announces 784"
+grep -qF "<li>train/class-9/00000.pgm has 774 bytes" "$folder/run-bad/report.html" || fail "not in the report"
 data 2 pack folder "$folder/folder" --out "$folder/bad.pack"
 grep -qF "error: train/class-0/00001.pgm: is empty" "$folder/error.txt" || fail "no bad picture named"
 data 0 pack folder "$folder/folder" --out "$folder/bad.pack" --set data.max_bad_images=1

@@ -10,6 +10,27 @@
 
 enum { MOST_SCANS = 200 };
 
+const struct jpeg_kind jpeg_kinds[JPEG_KINDS] = {
+    {.channels = 1},
+    {.channels = 1, .samples = {2, 2}},
+    {.channels = 1, .progressive = true},
+    {.channels = 1, .progressive = true, .restart = 1},
+    {.channels = 3},
+    {.channels = 3, .rgb = true},
+    {.channels = 3, .samples = {2, 1}},
+    {.channels = 3, .samples = {1, 2}},
+    {.channels = 3, .samples = {2, 2}, .restart = 2},
+    {.channels = 3, .samples = {4, 1}},
+    {.channels = 3, .samples = {2, 2}, .apart = true},
+    {.channels = 3, .samples = {2, 2}, .apart = true, .restart = 3},
+    {.channels = 3, .samples = {2, 1}, .progressive = true},
+    {.channels = 3, .samples = {2, 2}, .arithmetic = true},
+    {.channels = 3, .samples = {2, 2}, .arithmetic = true, .progressive = true},
+    {.channels = 4},
+    {.channels = 4, .ycck = true},
+    {.channels = 4, .ycck = true, .samples = {2, 2}, .progressive = true},
+};
+
 /* A scan for each channel. */
 static void set_apart(struct jpeg_compress_struct *library, jpeg_scan_info *scans) {
     for (int i = 0; i < library->num_components; i++)

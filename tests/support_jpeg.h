@@ -18,6 +18,9 @@ struct jpeg_kind {
     bool many_scans; /* progressive, gray: 127 scans of single coefficients' single bits */
 };
 
+enum { JPEG_KINDS = 18 };
+extern const struct jpeg_kind jpeg_kinds[JPEG_KINDS]; /* without many_scans */
+
 /* The caller's to free(). Pixels are at quality 95. */
 uint8_t *jpeg_of(const struct jpeg_kind *kind, const uint8_t *pixels, int height, int width,
                  size_t *size);

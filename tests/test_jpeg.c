@@ -1,7 +1,6 @@
-/* JPEG files against Pillow, in parts and shrunk; kinds that are rare; damage of every sort. */
+/* JPEG files against Pillow, and shrunk; kinds that are rare; damage of every sort. */
 #include "data/jpeg.h"
 #include "support/memory.h"
-#include "support/random.h"
 #include "support_jpeg.h"
 #include "support_vectors.h"
 
@@ -89,36 +88,14 @@ static uint8_t *smooth_picture(int channels) {
     return pixels;
 }
 
-static const struct jpeg_kind kinds[] = {
-    {.channels = 1},
-    {.channels = 1, .samples = {2, 2}},
-    {.channels = 1, .progressive = true},
-    {.channels = 1, .progressive = true, .restart = 1},
-    {.channels = 3},
-    {.channels = 3, .rgb = true},
-    {.channels = 3, .samples = {2, 1}},
-    {.channels = 3, .samples = {1, 2}},
-    {.channels = 3, .samples = {2, 2}, .restart = 2},
-    {.channels = 3, .samples = {4, 1}},
-    {.channels = 3, .samples = {2, 2}, .apart = true},
-    {.channels = 3, .samples = {2, 2}, .apart = true, .restart = 3},
-    {.channels = 3, .samples = {2, 1}, .progressive = true},
-    {.channels = 3, .samples = {2, 2}, .arithmetic = true},
-    {.channels = 3, .samples = {2, 2}, .arithmetic = true, .progressive = true},
-    {.channels = 4},
-    {.channels = 4, .ycck = true},
-    {.channels = 4, .ycck = true, .samples = {2, 2}, .progressive = true},
-};
-enum { KINDS = sizeof kinds / sizeof *kinds };
-
 static void every_kind_keeps_the_picture(void **state) {
     (void)state;
     static uint8_t rgb[HEIGHT * WIDTH * 3];
-    for (size_t k = 0; k < KINDS; k++) {
-        int channels = kinds[k].channels, largest;
+    for (size_t k = 0; k < JPEG_KINDS; k++) {
+        int channels = jpeg_kinds[k].channels, largest;
         const uint8_t *pixels = smooth_picture(channels);
         size_t size;
-        uint8_t *file = jpeg_of(&kinds[k], pixels, HEIGHT, WIDTH, &size);
+        uint8_t *file = jpeg_of(&jpeg_kinds[k], pixels, HEIGHT, WIDTH, &size);
         for (int i = 0; i < HEIGHT * WIDTH * 3; i++) {
             const uint8_t *from = pixels + i / 3 * channels;
             double ink = channels == 4 ? from[3] / 255.0 : 1;
@@ -132,36 +109,6 @@ static void every_kind_keeps_the_picture(void **state) {
         if (mean > 4)
             fail_msg("kind %zu is off by %.2f, in a pixel by %d", k, mean, largest);
         assert_string_equal(jpeg_warning(decoder), "");
-        free(file);
-    }
-}
-
-/* A part is exactly what the whole has there, in every pixel that resampling the box looks at. */
-static void parts_are_parts_of_the_whole(void **state) {
-    (void)state;
-    static uint8_t whole[HEIGHT * WIDTH * 3];
-    struct random_sequence sequence = random_sequence(2, RANDOM_AUGMENT, 0, 0);
-    for (size_t k = 0; k < KINDS; k++) {
-        size_t size;
-        uint8_t *file = jpeg_of(&kinds[k], smooth_picture(kinds[k].channels), HEIGHT, WIDTH, &size);
-        struct picture_window window = whole_of(file, size);
-        for (int y = 0; y < HEIGHT; y++)
-            memcpy(whole + (size_t)y * WIDTH * 3, value_at(&window, y, 0), (size_t)WIDTH * 3);
-        for (int n = 0; n < 40; n++) {
-            int top = (int)random_below(&sequence, HEIGHT),
-                left = (int)random_below(&sequence, WIDTH);
-            int height = 1 + (int)random_below(&sequence, (uint32_t)(HEIGHT - top)),
-                width = 1 + (int)random_below(&sequence, (uint32_t)(WIDTH - left));
-            struct picture_box box = {top, left, height, width};
-            window = box_of(file, size, box, height, width, 1);
-            int down = top - (int)window.box.top, right = left - (int)window.box.left;
-            for (int y = top > 0 ? top - 1 : 0; y < top + height && y < HEIGHT; y++) {
-                int first = left > 0 ? left - 1 : 0;
-                int end = left + width < WIDTH ? left + width + 1 : WIDTH;
-                assert_memory_equal(value_at(&window, y - down, first - right),
-                                    whole + (y * WIDTH + first) * 3, (size_t)(end - first) * 3);
-            }
-        }
         free(file);
     }
 }
@@ -400,7 +347,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pixels_are_pillows),
         cmocka_unit_test(every_kind_keeps_the_picture),
-        cmocka_unit_test(parts_are_parts_of_the_whole),
         cmocka_unit_test(shrinking_averages_and_leaves_enough),
         cmocka_unit_test(truncated_files_are_refused_at_every_cut),
         cmocka_unit_test(absurd_sizes_are_refused),

@@ -1,10 +1,14 @@
 /* The tables of an evaluation against counting by definition, and against a case worked by hand. */
 #include "support/base64.h"
+#include "support/file.h"
+#include "support/memory.h"
 #include "support/random.h"
 #include "support/safetensors.h"
 #include "support_folder.h"
+#include "training/evaluation_file.h"
 #include "training/predictions.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -54,7 +58,7 @@ static void tables_count_by_definition(void **state) {
     (void)state;
     struct predictions predictions;
     struct tables tables;
-    int top1 = 0, top5 = 0, confusion[CLASSES][CLASSES] = {0};
+    int top1 = 0, top5 = 0, confusion[CLASSES][CLASSES] = {0}, cells[CLASSES][CLASSES];
     double loss = 0;
     begin(&predictions);
     assert_int_equal(tables_make(&tables, &predictions), STATUS_OK);
@@ -69,10 +73,14 @@ static void tables_count_by_definition(void **state) {
     assert_int_equal(tables.top1, top1);
     assert_int_equal(tables.top5, top5);
     assert_true(top1 > 0 && top1 < top5 && top5 < IMAGES);
-    assert_memory_equal(tables.confusion, confusion, sizeof confusion);
+    tables_matrix(&tables, &cells[0][0]);
+    assert_memory_equal(cells, confusion, sizeof confusion);
     assert_true(fabs(tables.loss - loss / IMAGES) < 1e-12 * IMAGES);
-    assert_int_equal(tables_of_label(&tables, 0), IMAGES / (CLASSES - 1));
-    assert_int_equal(tables_of_label(&tables, CLASSES - 1), 0);
+    assert_int_equal(tables.of_class[0].images, IMAGES / (CLASSES - 1));
+    assert_int_equal(tables.of_class[0].correct, confusion[0][0]);
+    assert_int_equal(tables.of_class[CLASSES - 1].images, 0);
+    for (int i = 1; i < tables.confusion_count; i++)
+        assert_true(tables.confusions[i - 1].images >= tables.confusions[i].images);
     tables_release(&tables);
     predictions_release(&predictions);
 }
@@ -133,6 +141,96 @@ static void small_and_extreme(void **state) {
     predictions_release(&predictions);
 }
 
+enum { FEW_IMAGES = 60 };
+
+/* Image i is of the class that is 7 i from the last; every third is taken for class i % 5. */
+static void begin_many(struct predictions *predictions, int classes) {
+    uint16_t labels[FEW_IMAGES];
+    for (int i = 0; i < FEW_IMAGES; i++)
+        labels[i] = (uint16_t)(classes - 1 - 7 * (i / 6));
+    assert_int_equal(predictions_create(predictions, FEW_IMAGES, classes, labels), STATUS_OK);
+    for (int i = 0; i < FEW_IMAGES; i++)
+        predictions
+            ->logits[(size_t)i * (size_t)classes + (size_t)(i % 3 == 0 ? i / 6 % 5 : labels[i])] =
+            9;
+}
+
+static json_t *evaluation_of(const struct tables *tables, size_t *size) {
+    uint8_t pixels[FEW_IMAGES] = {0};
+    const struct data_config data = {.class_name_count = 0};
+    const struct pictures pictures = {
+        .count = FEW_IMAGES, .height = 1, .width = 1, .channels = 1, .pixels = pixels};
+    const char *path = test_path("evaluation.json");
+    char *text;
+    json_error_t error;
+    assert_int_equal(evaluation_write(path, "found", tables, &data, &pictures), STATUS_OK);
+    assert_int_equal(file_read(path, 1 << 24, &text, size), STATUS_OK);
+    json_t *json = json_loadb(text, *size, 0, &error);
+    assert_non_null(json);
+    free(text);
+    return json;
+}
+
+/* As many classes as labels can tell apart: a matrix of them would take 17 GB. */
+static void many_classes(void **state) {
+    (void)state;
+    static const int counts[] = {MOST_MATRIX_CLASSES, MOST_MATRIX_CLASSES + 1, 1000, MOST_CLASSES};
+    test_folder("predictions");
+    for (size_t n = 0; n < sizeof counts / sizeof *counts; n++) {
+        struct predictions predictions;
+        struct tables tables;
+        size_t size;
+        begin_many(&predictions, counts[n]);
+        assert_int_equal(tables_make(&tables, &predictions), STATUS_OK);
+        assert_int_equal(tables.top1, FEW_IMAGES * 2 / 3);
+        assert_int_equal(tables.confusion_count, FEW_IMAGES / 6); /* a pair for each label */
+        assert_int_equal(tables.of_class[counts[n] - 1].correct, 4);
+        json_t *json = evaluation_of(&tables, &size);
+        json_t *matrix = json_object_get(json, "confusion");
+        json_t *confused = json_object_get(json, "confused"), *first = json_array_get(confused, 0);
+        assert_true(json_is_null(matrix) == (counts[n] > MOST_MATRIX_CLASSES));
+        assert_int_equal(json_array_size(confused), FEW_IMAGES / 6);
+        assert_int_equal(json_integer_value(json_object_get(first, "images")), 2);
+        assert_int_equal(json_integer_value(json_object_get(first, "label")),
+                         counts[n] - 1 - 7 * 9);
+        assert_int_equal(json_integer_value(json_object_get(first, "predicted")), 9 % 5);
+        assert_true(size < 40000 + 80 * (size_t)counts[n]); /* a line per class */
+        json_decref(json);
+        tables_release(&tables);
+        predictions_release(&predictions);
+    }
+}
+
+/* However many are confused, the file holds the first of them. */
+static void confusions_of_all_kinds(void **state) {
+    (void)state;
+    enum { ALL = 3 * MOST_CONFUSED };
+    struct confusion *list;
+    struct class_count of_class[MOST_MATRIX_CLASSES] = {0};
+    struct random_sequence sequence = random_sequence(5, RANDOM_AUGMENT, 0, 0);
+    size_t size;
+    assert_int_equal(allocate(&list, ALL, sizeof *list, "confusions"), STATUS_OK);
+    for (int i = 0; i < ALL; i++) {
+        int label = (int)random_below(&sequence, MOST_MATRIX_CLASSES);
+        list[i] = (struct confusion){label, (label + 1 + i % 40) % MOST_MATRIX_CLASSES, 1};
+    }
+    struct tables tables = {.images = ALL,
+                            .classes = MOST_MATRIX_CLASSES,
+                            .of_class = of_class,
+                            .confusion_count = confusions_merge(list, ALL),
+                            .confusions = list};
+    int images = 0;
+    for (int i = 0; i < tables.confusion_count; i++)
+        images += list[i].images;
+    assert_int_equal(images, ALL);
+    assert_true(tables.confusion_count > MOST_CONFUSED && tables.confusion_count < ALL);
+    test_folder("predictions");
+    json_t *json = evaluation_of(&tables, &size);
+    assert_int_equal(json_array_size(json_object_get(json, "confused")), MOST_CONFUSED);
+    json_decref(json);
+    free(list);
+}
+
 static void a_file_of_predictions(void **state) {
     (void)state;
     struct predictions predictions;
@@ -184,6 +282,8 @@ int main(void) {
         cmocka_unit_test(tables_count_by_definition),
         cmocka_unit_test(the_hardest_are_the_least_probable),
         cmocka_unit_test(small_and_extreme),
+        cmocka_unit_test(many_classes),
+        cmocka_unit_test(confusions_of_all_kinds),
         cmocka_unit_test(a_file_of_predictions),
         cmocka_unit_test(base64),
     };

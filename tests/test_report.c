@@ -159,6 +159,83 @@ static void test_damaged(void **state) {
     refuse("config.yaml", "seed: [", "");
 }
 
+/* evaluation.json of a run whose class i has i of 200 images right; two confusions. */
+static void write_evaluation(int classes) {
+    char *text;
+    size_t size;
+    FILE *file = open_memstream(&text, &size);
+    fprintf(file, "{\"images\": %d, \"top1\": 0.5, \"top5\": 0.9, \"loss\": 1, \"classes\": [",
+            200 * classes);
+    for (int i = 0; i < classes; i++)
+        fprintf(file, "%s{\"name\": \"class <%d>\", \"images\": 200, \"correct\": %d}",
+                i ? ", " : "", i, (i + classes / 2) % classes % 200);
+    fprintf(file, "], \"confusion\": null, \"hardest\": [], \"confused\": [");
+    fprintf(file, "{\"label\": 31, \"predicted\": 7, \"images\": 88}, ");
+    fprintf(file, "{\"label\": 2, \"predicted\": %d, \"images\": 5}]}", classes - 1);
+    fclose(file);
+    test_write("found.safetensors", "\2\0\0\0\0\0\0\0{}", 10); /* of no keys */
+    write_text("evaluation.json", text);
+    free(text);
+}
+
+static int occurrences(const char *text, const char *words) {
+    int count = 0;
+    for (; (text = strstr(text, words)) != NULL; text++)
+        count++;
+    return count;
+}
+
+/* A page with thousands of classes shows the weakest, and the most confused in place of a matrix.
+ */
+static void test_many_classes(void **state) {
+    (void)state;
+    char hash[17], path[600], *page;
+    size_t size;
+    struct run_record record;
+    make_folder(hash);
+    write_evaluation(20000);
+    read_ok(&record);
+    assert_true(record.evaluation.confusion == NULL && record.evaluation.confused_count == 2);
+    for (int n = 1; n < 20000; n++) {
+        const struct class_record *classes = record.evaluation.classes;
+        const int *weakest = record.evaluation.weakest;
+        assert_true(classes[weakest[n - 1]].correct <= classes[weakest[n]].correct);
+    }
+    record_release(&record);
+    snprintf(path, sizeof path, "%s", test_path("report.html"));
+    assert_int_equal(report_write(&folder, 1, path), STATUS_OK);
+    assert_int_equal(file_read(path, 1 << 20, &page, &size), STATUS_OK);
+    assert_non_null(strstr(page, "The 100 weakest of 20,000 classes"));
+    assert_non_null(strstr(page, "88 of 200"));
+    assert_null(strstr(page, "Confusion matrix"));
+    assert_int_equal(occurrences(page, "class &lt;"), 100 + 4);
+    assert_non_null(strstr(page, "class &lt;19999&gt;"));
+    free(page);
+}
+
+/* Named by every step again, counted once, and shown up to a bound. */
+static void test_bad_pictures(void **state) {
+    (void)state;
+    char hash[17], path[600], *text, *page;
+    size_t size;
+    make_folder(hash);
+    FILE *file = open_memstream(&text, &size);
+    for (int i = 0; i < 2 * 1500; i++)
+        fprintf(file, "{\"event\": \"bad picture\", \"text\": \"<b>%d.jpg is empty\"}\n", i % 1500);
+    fclose(file);
+    write_text("log.jsonl", text);
+    free(text);
+    snprintf(path, sizeof path, "%s", test_path("report.html"));
+    assert_int_equal(report_write(&folder, 1, path), STATUS_OK);
+    assert_int_equal(file_read(path, 1 << 20, &page, &size), STATUS_OK);
+    assert_non_null(strstr(page, "Pictures that are bad: 1,500"));
+    assert_non_null(strstr(page, "<li>&lt;b&gt;99.jpg is empty</li>"));
+    assert_int_equal(occurrences(page, "jpg is empty"), 100);
+    assert_non_null(strstr(page, "what log.jsonl names beyond"));
+    free(page);
+    refuse("log.jsonl", "{\"event\": \"bad picture\"}\n", ":1: a bad picture without");
+}
+
 static void test_text(void **state) {
     (void)state;
     char *text;
@@ -196,9 +273,10 @@ static void test_axes(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_searched), cmocka_unit_test(test_of_other_keys),
-        cmocka_unit_test(test_curve),    cmocka_unit_test(test_damaged),
-        cmocka_unit_test(test_text),     cmocka_unit_test(test_axes),
+        cmocka_unit_test(test_searched),     cmocka_unit_test(test_of_other_keys),
+        cmocka_unit_test(test_curve),        cmocka_unit_test(test_damaged),
+        cmocka_unit_test(test_text),         cmocka_unit_test(test_axes),
+        cmocka_unit_test(test_many_classes), cmocka_unit_test(test_bad_pictures),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,7 +23,7 @@ for picture in range(4):
             pixels += bytes(int(wave[c][(x + y * (picture + 1) * c) % 640]) for c in range(3))
     open("%s/waves-%d.ppm" % (sys.argv[1], picture), "wb").write(b"P6 640 512 255\n" + pixels)
 END
-"$(dirname "$0")/cut_tiles.sh" "$cut" "$folder/pictures" "$folder" 64 8 >"$folder/output.txt"
+"$(dirname "$0")/cut_tiles.sh" "$cut" "$folder/pictures" "$folder" 64 8 50 >"$folder/output.txt"
 
 sed 's/47/4/' "$config" >"$folder/tiles.yaml"
 config=$folder/tiles.yaml
@@ -33,6 +33,15 @@ for part in train test; do
     [ $part = train ] || name=val.pack
     "$taper" data pack "$config" --set "data.folder=$folder/folder" --part $part \
         --out "$folder/pack/$name" >>"$folder/output.txt" 2>&1 || fail "no pack of $part"
+done
+"$(dirname "$0")/same_tiles.py" "$folder" 8 10 || fail "the tiles differ"
+# What is found of each class: its number, its pictures and their bytes, without its name.
+for source in folder shards pack; do
+    "$taper" data info "$config" --set data.source=$source --set "data.folder=$folder/$source" \
+        >>"$folder/output.txt" 2>&1 || fail "no info of $source"
+    tail -n 10 "$folder/output.txt" | sed 's/^\( *[0-9]*  \)[^ ]* */\1/' >"$folder/info-$source.txt"
+    grep -q "^test: 64 pictures of 4 classes" "$folder/info-$source.txt" || fail "not all of $source"
+    cmp "$folder/info-folder.txt" "$folder/info-$source.txt" || fail "another info of $source"
 done
 for source in folder shards pack; do
     # shellcheck disable=SC2086
@@ -55,5 +64,32 @@ for source in ("shards", "pack"):
     for name in ("/supernet.safetensors", "/found.safetensors"):
         assert tensors(one + name) == tensors(other + name), source + name
     assert samples(one + "/search.jsonl") == samples(other + "/search.jsonl"), source
+END
+# predict sees a file as evaluation does, also one that is no square: its answers beside the logits
+# of `evaluate`.
+for picture in 0 1 2 3; do
+    cp "$folder/pictures/waves-$picture.ppm" "$folder/folder/test/waves-$picture/whole.ppm"
+done
+"$taper" evaluate "$folder/run-folder" --predictions "$folder/logits.safetensors" \
+    >"$folder/output.txt" 2>&1 || fail "no evaluation"
+"$taper" predict --json "$folder/run-folder" "$folder"/folder/test/*/* >"$folder/answers.jsonl" \
+    2>"$folder/output.txt" || fail "no answers"
+python3 - "$folder" >&2 <<'END' || fail "predict and evaluate differ"
+import json, math, struct, sys
+def tensor(file, name, format):
+    size = struct.unpack("<Q", file[:8])[0]
+    begin, end = json.loads(file[8:8 + size])[name]["data_offsets"]
+    return [value for value, in struct.iter_unpack("<" + format, file[8 + size:][begin:end])]
+file = open(sys.argv[1] + "/logits.safetensors", "rb").read()
+labels, logits = tensor(file, "labels", "q"), tensor(file, "logits", "f")
+answers = [json.loads(line) for line in open(sys.argv[1] + "/answers.jsonl")]
+assert len(answers) == len(labels) == 64 + 4, (len(answers), len(labels))
+for number, (answer, label) in enumerate(zip(answers, labels)):
+    assert "/waves-%d/" % label in answer["path"], answer["path"]
+    row = logits[4 * number:4 * number + 4]
+    share = [math.exp(x - max(row)) for x in row]
+    assert answer["label"] == row.index(max(row)), answer["path"]
+    for ours, theirs in zip(answer["probabilities"], share):
+        assert abs(ours - theirs / sum(share)) < 1e-7, answer["path"]
 END
 echo "tiles.sh: the same run from a folder, shards and packs"

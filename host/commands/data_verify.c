@@ -18,6 +18,7 @@ struct side_range {
 
 /* What one thread sees. */
 struct verifier {
+    struct picture_decoder *decoder;
     struct picture_bytes bytes;
     struct side_range height, width;
 };
@@ -42,7 +43,7 @@ static enum status verify_picture(const struct verification *all, struct verifie
     char name[PICTURE_NAME];
     int height, width;
     TRY(picture_source_read(all->source, picture, &verifier->bytes));
-    TRY(picture_check(verifier->bytes.data, verifier->bytes.size,
+    TRY(picture_check(verifier->decoder, verifier->bytes.data, verifier->bytes.size,
                       picture_source_name(all->source, picture, name), &height, &width));
     widen(&verifier->height, height, height);
     widen(&verifier->width, width, width);
@@ -117,15 +118,19 @@ static enum status verify(struct data_work *work) {
     TRY_CLEANUP(allocate(&all.verifiers, (size_t)threads, sizeof *all.verifiers, "the threads"));
     TRY_CLEANUP(allocate(&all.good, (size_t)picture_source_classes(work->source), sizeof *all.good,
                          "the classes"));
-    for (int i = 0; i < threads; i++)
+    for (int i = 0; i < threads; i++) {
         all.verifiers[i].height = all.verifiers[i].width = (struct side_range){INT_MAX, 0};
+        TRY_CLEANUP(picture_decoder_create(&all.verifiers[i].decoder, PICTURE_MOST_PIXELS));
+    }
     data_meter_begin(&all.meter, "verified", 0);
     pool_run(work->pool, picture_source_count(work->source), verify_piece, &all);
     data_meter_end(&all.meter);
     status = finish(&all, work, &work->bad);
 done:
-    for (int i = 0; i < threads && all.verifiers != NULL; i++)
+    for (int i = 0; i < threads && all.verifiers != NULL; i++) {
+        picture_decoder_release(all.verifiers[i].decoder);
         picture_bytes_release(&all.verifiers[i].bytes);
+    }
     free(all.verifiers);
     free(all.good);
     bad_pictures_release(all.bad);

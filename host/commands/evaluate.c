@@ -1,50 +1,63 @@
 /* taper evaluate: the trained network on the test images, as tables. */
 #include "commands/commands.h"
 #include "commands/steps.h"
+#include "support/memory.h"
 #include "training/evaluate_found.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
-/* The wrong class that takes most images of a label; the label itself when none does. */
-static int most_mistaken(const struct tables *tables, int label) {
-    const int *row = tables->confusion + label * tables->classes;
-    int most = label;
-    for (int c = 0; c < tables->classes; c++)
-        if (c != label && row[c] > (most == label ? 0 : row[most]))
-            most = c;
-    return most;
+/* wrong[label]: the confusion that takes most of its images; NULL: none. */
+static void most_mistaken(const struct tables *tables, const struct confusion **wrong) {
+    for (int i = tables->confusion_count - 1; i >= 0; i--) /* the first, with the most, stays */
+        wrong[tables->confusions[i].label] = &tables->confusions[i];
 }
 
-static void print_classes(const struct tables *tables, const struct data_config *data) {
+static enum status print_classes(const struct tables *tables, const struct data_config *data) {
     char name[MAX_CLASS_NAME], other[MAX_CLASS_NAME];
+    const struct confusion **wrong;
+    TRY(allocate(&wrong, (size_t)tables->classes, sizeof(void *), "the classes"));
+    most_mistaken(tables, wrong);
     printf("\n%-20s %7s %7s   most often taken for\n", "class", "images", "right");
     for (int label = 0; label < tables->classes; label++) {
-        const int *row = tables->confusion + label * tables->classes;
-        int images = tables_of_label(tables, label), mistaken = most_mistaken(tables, label);
-        printf("%-20s %7d", class_name(data, label, name), images);
-        if (images > 0)
-            printf(" %5.1f %%", 100.0 * row[label] / images);
-        if (mistaken != label)
-            printf("   %s (%d)", class_name(data, mistaken, other), row[mistaken]);
+        const struct class_count *count = &tables->of_class[label];
+        printf("%-20s %7d", class_name(data, label, name), count->images);
+        if (count->images > 0)
+            printf(" %5.1f %%", 100.0 * count->correct / count->images);
+        if (wrong[label] != NULL)
+            printf("   %s (%d)", class_name(data, wrong[label]->predicted, other),
+                   wrong[label]->images);
         putchar('\n');
     }
+    free(wrong);
+    return STATUS_OK;
 }
 
-/* As wide as a terminal may be; larger ones are in evaluation.json only. */
+/* As many columns as a terminal may have; of more classes, so many confusions. */
 enum { MOST_PRINTED = 16 };
 
-static void print_confusion(const struct tables *tables) {
-    if (tables->classes > MOST_PRINTED)
-        return;
+static void print_matrix(const struct tables *tables) {
+    int cells[MOST_PRINTED * MOST_PRINTED];
+    tables_matrix(tables, cells);
     printf("\nconfusion matrix (row: label, column: answer)\n    ");
     for (int c = 0; c < tables->classes; c++)
         printf(" %6d", c);
     for (int label = 0; label < tables->classes; label++) {
         printf("\n%4d", label);
         for (int c = 0; c < tables->classes; c++)
-            printf(" %6d", tables->confusion[label * tables->classes + c]);
+            printf(" %6d", cells[label * tables->classes + c]);
     }
     putchar('\n');
+}
+
+static void print_confused(const struct tables *tables, const struct data_config *data) {
+    char name[MAX_CLASS_NAME];
+    printf("\n%-20s %7s   most often taken for\n", "confused", "images");
+    for (int i = 0; i < tables->confusion_count && i < MOST_PRINTED; i++) {
+        const struct confusion *confusion = &tables->confusions[i];
+        printf("%-20s %7d", class_name(data, confusion->label, name), confusion->images);
+        printf("   %s\n", class_name(data, confusion->predicted, name));
+    }
 }
 
 static enum status say(struct run *run, const char *name, const struct tables *tables) {
@@ -56,8 +69,11 @@ static enum status say(struct run *run, const char *name, const struct tables *t
                 "%.2f %% of the test images right (%d of %d), %.2f %% among the first five, loss "
                 "%.4f",
                 100 * top1, tables->top1, tables->images, 100 * top5, tables->loss));
-    print_classes(tables, &run->config.data);
-    print_confusion(tables);
+    TRY(print_classes(tables, &run->config.data));
+    if (tables->classes <= MOST_PRINTED)
+        print_matrix(tables);
+    else
+        print_confused(tables, &run->config.data);
     return STATUS_OK;
 }
 

@@ -4,6 +4,7 @@
 #include "commands/steps.h"
 #include "data/picture_file.h"
 #include "support/memory.h"
+#include "training/picture_sets.h"
 #include "training/predictions.h"
 #include "training/trained.h"
 
@@ -21,11 +22,8 @@ struct part {
 };
 
 static enum status load_parts(struct part *parts, const struct options *options,
-                              const struct network *network) {
-    const struct picture_recipe recipe = {.height = network->height,
-                                          .width = network->width,
-                                          .channels = network->channels,
-                                          .shrink = 8};
+                              const struct config *config, const struct network *network) {
+    const struct picture_recipe recipe = picture_sets_recipe(config, network);
     for (int i = 0; i < options->picture_count; i++)
         TRY(picture_file_load(&parts[i].pictures, &parts[i].origin, options->pictures[i], &recipe));
     return STATUS_OK;
@@ -140,7 +138,7 @@ static enum status answer(struct trained *trained, const struct config *config,
     int classes = trained->network.classes;
     enum status status;
     TRY(allocate(&parts, (size_t)options->picture_count, sizeof *parts, "the list of pictures"));
-    TRY_CLEANUP(load_parts(parts, options, &trained->network));
+    TRY_CLEANUP(load_parts(parts, options, config, &trained->network));
     TRY_CLEANUP(join(parts, options->picture_count, &all));
     TRY_CLEANUP(allocate(&logits, (size_t)all.count * (size_t)classes + READ_SLACK, sizeof *logits,
                          "logits"));

@@ -62,17 +62,21 @@ static bool is_known(struct bad_pictures *bad, const char *sentence) {
     return known;
 }
 
+enum status bad_pictures_note(struct bad_pictures *bad, const char *sentence) {
+    pthread_mutex_lock(&bad->lock);
+    bool known = is_known(bad, sentence);
+    if (!known)
+        sentences_add(&bad->list, "%s", sentence);
+    int count = bad->list.count;
+    pthread_mutex_unlock(&bad->lock);
+    return known ? STATUS_OK : check(bad, count, sentence);
+}
+
 enum status bad_pictures_add(struct bad_pictures *bad) {
     char last[1024];
     snprintf(last, sizeof last, "%s", failure());
     failure_clear();
-    pthread_mutex_lock(&bad->lock);
-    bool known = is_known(bad, last);
-    if (!known)
-        sentences_add(&bad->list, "%s", last);
-    int count = bad->list.count;
-    pthread_mutex_unlock(&bad->lock);
-    return known ? STATUS_OK : check(bad, count, last);
+    return bad_pictures_note(bad, last);
 }
 
 enum status bad_pictures_join(struct bad_pictures *bad, const struct sentences *faults) {

@@ -17,6 +17,9 @@ void bad_pictures_release(struct bad_pictures *bad); /* NULL is fine */
  * with a sentence that ends with it, when there are more than the limit. */
 enum status bad_pictures_add(struct bad_pictures *bad);
 
+/* The same for a sentence that may also be kept elsewhere. */
+enum status bad_pictures_note(struct bad_pictures *bad, const char *sentence);
+
 /* The same for pictures that a source met when it was opened. */
 enum status bad_pictures_join(struct bad_pictures *bad, const struct sentences *faults);
 

@@ -1,7 +1,6 @@
 #include "data/encoded_picture.h"
 #include "data/jpeg.h"
 #include "data/jpeg_write.h"
-#include "data/picture_decoder.h"
 #include "data/png.h"
 #include "data/raster.h"
 #include "data/resample.h"
@@ -16,21 +15,16 @@ static struct picture_box whole_of(const struct picture_size *picture) {
     return (struct picture_box){.height = picture->height, .width = picture->width};
 }
 
-enum status picture_check(const uint8_t *data, size_t size, const char *name, int *height,
-                          int *width) {
-    struct picture_decoder *decoder;
+enum status picture_check(struct picture_decoder *decoder, const uint8_t *data, size_t size,
+                          const char *name, int *height, int *width) {
     struct picture_size picture;
     struct picture_window window;
-    enum status status;
-    TRY(picture_decoder_create(&decoder, PICTURE_MOST_PIXELS));
-    TRY_CLEANUP(picture_open(decoder, name, data, size, &picture));
+    TRY(picture_open(decoder, name, data, size, &picture));
     const struct picture_box whole = whole_of(&picture);
-    TRY_CLEANUP(picture_read(decoder, &whole, picture.height, picture.width, 1, &window));
+    TRY(picture_read(decoder, &whole, picture.height, picture.width, 1, &window));
     *height = picture.height;
     *width = picture.width;
-done:
-    picture_decoder_release(decoder);
-    return status;
+    return STATUS_OK;
 }
 
 static enum status resize(struct picture_decoder *decoder, const struct picture_size *picture,
@@ -69,17 +63,12 @@ done:
     return status;
 }
 
-enum status picture_shrink(const uint8_t *data, size_t size, const char *name, int short_side,
-                           struct picture_bytes *out, bool *changed) {
-    struct picture_decoder *decoder;
+enum status picture_shrink(struct picture_decoder *decoder, const uint8_t *data, size_t size,
+                           const char *name, int short_side, struct picture_bytes *out,
+                           bool *changed) {
     struct picture_size picture;
-    enum status status;
-    TRY(picture_decoder_create(&decoder, PICTURE_MOST_PIXELS));
-    TRY_CLEANUP(picture_open(decoder, name, data, size, &picture));
+    TRY(picture_open(decoder, name, data, size, &picture));
     *changed = picture.height > short_side && picture.width > short_side;
-    if (*changed)
-        TRY_CLEANUP(shrink(decoder, &picture, jpeg_is(data, size), name, short_side, out));
-done:
-    picture_decoder_release(decoder);
-    return status;
+    return *changed ? shrink(decoder, &picture, jpeg_is(data, size), name, short_side, out)
+                    : STATUS_OK;
 }

@@ -29,16 +29,17 @@ struct packing {
     struct pack_journal journal;
     int first; /* of the chunk */
     struct packed_picture pictures[CHUNK];
+    struct picture_decoder **decoders; /* of the pool's threads */
 };
 
 static enum status prepare(const struct packing *packing, int picture,
-                           struct packed_picture *packed) {
+                           struct picture_decoder *decoder, struct packed_picture *packed) {
     char name[PICTURE_NAME];
     packed->is_shrunk = false;
     TRY(picture_source_read(packing->source, picture, &packed->read));
     if (packing->options->short_side == 0)
         return STATUS_OK;
-    return picture_shrink(packed->read.data, packed->read.size,
+    return picture_shrink(decoder, packed->read.data, packed->read.size,
                           picture_source_name(packing->source, picture, name),
                           packing->options->short_side, &packed->shrunk, &packed->is_shrunk);
 }
@@ -46,8 +47,7 @@ static enum status prepare(const struct packing *packing, int picture,
 static void prepare_piece(void *context, int piece, int worker) {
     struct packing *packing = context;
     struct packed_picture *packed = &packing->pictures[piece];
-    (void)worker;
-    packed->status = prepare(packing, packing->first + piece, packed);
+    packed->status = prepare(packing, packing->first + piece, packing->decoders[worker], packed);
     if (packed->status != STATUS_OK) {
         packed->failure = strdup(failure());
         failure_clear();
@@ -150,12 +150,37 @@ static enum status find_finished(const char *path, uint64_t origin, struct pack_
     return STATUS_OK;
 }
 
+static int threads_of(const struct packing *packing) {
+    return packing->options->pool != NULL ? pool_threads(packing->options->pool) : 1;
+}
+
+static enum status create_decoders(struct packing *packing) {
+    int threads = threads_of(packing);
+    TRY(allocate(&packing->decoders, (size_t)threads, sizeof(void *), "the threads"));
+    for (int i = 0; i < threads; i++)
+        TRY(picture_decoder_create(&packing->decoders[i], PICTURE_MOST_PIXELS));
+    return STATUS_OK;
+}
+
+static void release(struct packing *packing) {
+    for (int i = 0; i < threads_of(packing) && packing->decoders != NULL; i++)
+        picture_decoder_release(packing->decoders[i]);
+    free(packing->decoders);
+    for (int i = 0; i < CHUNK; i++) {
+        picture_bytes_release(&packing->pictures[i].read);
+        picture_bytes_release(&packing->pictures[i].shrunk);
+        free(packing->pictures[i].failure);
+    }
+    free(packing);
+}
+
 static enum status pack_all(struct packing *packing, uint64_t origin, struct pack_result *result) {
     const struct pack_options *options = packing->options;
     int pictures = picture_source_count(packing->source);
     TRY(pack_journal_open(&packing->journal, options->path, origin, pictures));
     result->found_done = packing->journal.count;
     TRY(count_left_out(packing));
+    TRY(create_decoders(packing));
     enum status status = pack_pictures(packing);
     if (status != STATUS_FAILED) { /* else what is there by the last time is all that is sure */
         enum status saved = pack_journal_save(&packing->journal);
@@ -179,11 +204,6 @@ enum status pack_write(const struct picture_source *source, const struct pack_op
     packing->options = options;
     enum status status = pack_all(packing, origin, result);
     pack_journal_close(&packing->journal, status != STATUS_OK);
-    for (int i = 0; i < CHUNK; i++) {
-        picture_bytes_release(&packing->pictures[i].read);
-        picture_bytes_release(&packing->pictures[i].shrunk);
-        free(packing->pictures[i].failure);
-    }
-    free(packing);
+    release(packing);
     return status;
 }

@@ -1,6 +1,7 @@
 #include "report/log.h"
 #include "report/json_lines.h"
 #include "support/memory.h"
+#include "support/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -61,7 +62,20 @@ enum status log_say(struct log *log, const char *format, ...) {
     clear_status_line(log);
     puts(sentence);
     fflush(stdout);
+    make_utf8(sentence);
     return log_event(log, "{s:s, s:s}", "event", "note", "text", sentence);
+}
+
+enum status log_say_event(struct log *log, const char *event, const char *sentence) {
+    if (log == NULL)
+        return STATUS_OK;
+    char text[1024];
+    snprintf(text, sizeof text, "%s", sentence);
+    clear_status_line(log);
+    printf("%s: %s\n", event, text);
+    fflush(stdout);
+    make_utf8(text);
+    return log_event(log, "{s:s, s:s}", "event", event, "text", text);
 }
 
 void log_status_line(struct log *log, const char *line) {

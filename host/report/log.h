@@ -20,6 +20,9 @@ enum status log_event(struct log *log, const char *format, ...);
 /* A line for a person, also kept as {"event": "note"}. */
 enum status log_say(struct log *log, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* "EVENT: SENTENCE" for a person, kept as {"event": EVENT, "text": SENTENCE}. */
+enum status log_say_event(struct log *log, const char *event, const char *sentence);
+
 /* A line that the next one replaces, on a terminal only. */
 void log_status_line(struct log *log, const char *line);
 bool log_on_terminal(const struct log *log);

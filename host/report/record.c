@@ -155,9 +155,12 @@ void record_release(struct run_record *record) {
     free(record->supernet.points);
     free(record->train.points);
     free(record->evaluation.classes);
+    free(record->evaluation.weakest);
     free(record->evaluation.confusion);
+    free(record->evaluation.confused);
     free(record->evaluation.hardest);
     json_decref(record->evaluation.json);
+    bad_pictures_release(record->bad);
     network_release(&record->network);
     config_release(&record->config);
 }

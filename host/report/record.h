@@ -7,6 +7,7 @@
 #define TAPER_RECORD_H
 
 #include "config/config.h"
+#include "data/bad_pictures.h"
 #include <jansson.h>
 
 enum { RECORD_PATH = 600, RECORD_TEXT = 256 };
@@ -36,19 +37,27 @@ struct class_record {
     const char *name;
     int images, correct;
 };
+struct confused_record {
+    int label, predicted, images;
+};
 struct hard_record {
     int index, label, predicted;
     double probability, label_probability;
     const char *picture; /* a data: URL */
 };
+enum { MOST_MATRIX = 30 }; /* classes of a confusion matrix that a page can show */
+
 /* evaluation.json; count of classes 0: there is none, or only one of an older network. */
 struct evaluation_record {
     json_t *json; /* owns the texts */
-    int images, class_count, hardest_count;
+    int images, class_count, hardest_count, confused_count;
     double top1, top5, loss;
-    struct class_record *classes; /* [class_count] */
-    int *confusion;               /* [class_count][class_count]: label, answer */
-    struct hard_record *hardest;  /* [hardest_count] */
+    struct class_record *classes;     /* [class_count] */
+    int *weakest;                     /* [class_count]: the smallest accuracy first */
+    int *confusion;                   /* [class_count][class_count]: label, answer; NULL: of more
+                                         than MOST_MATRIX classes */
+    struct confused_record *confused; /* [confused_count], the most images first */
+    struct hard_record *hardest;      /* [hardest_count] */
 };
 
 struct run_record {
@@ -72,6 +81,7 @@ struct run_record {
     struct curve supernet, train;
     double seconds[RECORD_STEPS];
     struct evaluation_record evaluation;
+    struct bad_pictures *bad; /* that any step met; NULL: none */
     /* Where it last ran, "" where the log does not say. */
     char version[RECORD_TEXT], build[RECORD_TEXT], device[RECORD_TEXT], processor[RECORD_TEXT];
     int threads;

@@ -25,8 +25,31 @@ static enum status read_classes(struct evaluation_record *evaluation, const json
     return STATUS_OK;
 }
 
-static enum status read_confusion(struct evaluation_record *evaluation, const json_t *rows) {
+static double share_right(const struct class_record *class) {
+    return class->images > 0 ? (double)class->correct / class->images
+                             : 2; /* without images: last */
+}
+
+static int by_share(const void *one, const void *other, void *classes) {
+    const struct class_record *list = classes;
+    int a = *(const int *)one, b = *(const int *)other;
+    double first = share_right(&list[a]), second = share_right(&list[b]);
+    return first != second ? (first > second) - (first < second) : (a > b) - (a < b);
+}
+
+static enum status sort_weakest(struct evaluation_record *evaluation) {
+    size_t count = (size_t)evaluation->class_count;
+    TRY(allocate(&evaluation->weakest, count, sizeof(int), "the classes"));
+    for (size_t i = 0; i < count; i++)
+        evaluation->weakest[i] = (int)i;
+    qsort_r(evaluation->weakest, count, sizeof(int), by_share, evaluation->classes);
+    return STATUS_OK;
+}
+
+static enum status read_matrix(struct evaluation_record *evaluation, const json_t *rows) {
     size_t classes = (size_t)evaluation->class_count;
+    if (classes > MOST_MATRIX)
+        return STATUS_OK;
     if (json_array_size(rows) != classes)
         return fail(STATUS_USAGE, "its confusion matrix has %zu rows for %zu classes",
                     json_array_size(rows), classes);
@@ -50,6 +73,24 @@ static bool is_class(const struct evaluation_record *evaluation, int class) {
     return class >= 0 && class < evaluation->class_count;
 }
 
+static enum status read_confused(struct evaluation_record *evaluation, const json_t *list) {
+    int count = (int)json_array_size(list);
+    TRY(allocate(&evaluation->confused, (size_t)count, sizeof *evaluation->confused,
+                 "confused classes"));
+    for (int i = 0; i < count; i++) {
+        struct confused_record *confused = &evaluation->confused[i];
+        json_error_t error;
+        if (json_unpack_ex(json_array_get(list, (size_t)i), &error, 0, "{s:i, s:i, s:i}", "label",
+                           &confused->label, "predicted", &confused->predicted, "images",
+                           &confused->images) != 0)
+            return fail(STATUS_USAGE, "confusion %d: %s", i, error.text);
+        if (!is_class(evaluation, confused->label) || !is_class(evaluation, confused->predicted))
+            return fail(STATUS_USAGE, "confusion %d is of a class that there is not", i);
+    }
+    evaluation->confused_count = count;
+    return STATUS_OK;
+}
+
 static enum status read_hardest(struct evaluation_record *evaluation, const json_t *list) {
     int count = (int)json_array_size(list);
     TRY(allocate(&evaluation->hardest, (size_t)count, sizeof *evaluation->hardest, "hard images"));
@@ -71,16 +112,20 @@ static enum status read_hardest(struct evaluation_record *evaluation, const json
 
 static enum status read_object(struct evaluation_record *evaluation) {
     const json_t *classes, *confusion, *hardest;
+    const json_t *confused = NULL; /* not in a file of an earlier version */
     json_error_t error;
-    if (json_unpack_ex(evaluation->json, &error, 0, "{s:i, s:F, s:F, s:F, s:o, s:o, s:o}", "images",
-                       &evaluation->images, "top1", &evaluation->top1, "top5", &evaluation->top5,
-                       "loss", &evaluation->loss, "classes", &classes, "confusion", &confusion,
-                       "hardest", &hardest) != 0)
+    if (json_unpack_ex(evaluation->json, &error, 0, "{s:i, s:F, s:F, s:F, s:o, s:o, s?o, s:o}",
+                       "images", &evaluation->images, "top1", &evaluation->top1, "top5",
+                       &evaluation->top5, "loss", &evaluation->loss, "classes", &classes,
+                       "confusion", &confusion, "confused", &confused, "hardest", &hardest) != 0)
         return fail(STATUS_USAGE, "not an evaluation: %s", error.text);
-    if (!json_is_array(classes) || !json_is_array(confusion) || !json_is_array(hardest))
-        return fail(STATUS_USAGE, "its classes, confusion and hardest are not all lists");
+    if (!json_is_array(classes) || (confused != NULL && !json_is_array(confused)) ||
+        !json_is_array(hardest))
+        return fail(STATUS_USAGE, "its classes, confused and hardest are not all lists");
     TRY(read_classes(evaluation, classes));
-    TRY(read_confusion(evaluation, confusion));
+    TRY(sort_weakest(evaluation));
+    TRY(read_matrix(evaluation, confusion));
+    TRY(read_confused(evaluation, confused));
     return read_hardest(evaluation, hardest);
 }
 

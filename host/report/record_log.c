@@ -37,6 +37,16 @@ static void take_environment(struct run_record *record, const json_t *line) {
     record->threads = (int)json_integer_value(json_object_get(line, "threads"));
 }
 
+/* Every step that meets a picture names it again. */
+static enum status take_bad_picture(struct run_record *record, const json_t *line) {
+    const char *sentence = json_string_value(json_object_get(line, "text"));
+    if (sentence == NULL)
+        return fail(STATUS_USAGE, "a bad picture without \"text\"");
+    if (record->bad == NULL)
+        TRY(bad_pictures_create(&record->bad, -1));
+    return bad_pictures_note(record->bad, sentence);
+}
+
 static enum status read_line(struct run_record *record, const json_t *line, size_t room) {
     const char *event = json_string_value(json_object_get(line, "event"));
     const char *step = json_string_value(json_object_get(line, "step"));
@@ -44,6 +54,8 @@ static enum status read_line(struct run_record *record, const json_t *line, size
         return fail(STATUS_USAGE, "an object without \"event\"");
     if (strcmp(event, "start") == 0)
         take_environment(record, line);
+    if (strcmp(event, "bad picture") == 0)
+        return take_bad_picture(record, line);
     if (strcmp(event, "progress") == 0 && step && strcmp(step, "supernet") == 0)
         return add_point(&record->supernet, line, room);
     if (strcmp(event, "progress") == 0 && step && strcmp(step, "train") == 0)

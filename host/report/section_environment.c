@@ -1,4 +1,5 @@
-/* Where a run ran, and the keys that repeat it. */
+/* Where a run ran, the pictures that it left out, and the keys that repeat it. */
+#include "report/format.h"
 #include "report/html.h"
 #include "report/sections.h"
 
@@ -8,6 +9,26 @@ static void write_pair(FILE *file, const char *what, const char *value) {
     fprintf(file, "<dt>%s</dt><dd>", what);
     html_text(file, value);
     fputs("</dd>\n", file);
+}
+
+enum { MOST_NAMED = 100 };
+
+static void write_bad_pictures(FILE *file, const struct bad_pictures *bad) {
+    char count[FORMAT_SIZE];
+    const char *sentence = NULL;
+    if (bad == NULL)
+        return;
+    const struct sentences *list = bad_pictures_list(bad);
+    fprintf(file, "<details><summary>Pictures that are bad: %s</summary><ul>\n",
+            format_count(count, list->count));
+    for (int i = 0; i < MOST_NAMED && (sentence = sentences_next(list, sentence)) != NULL; i++) {
+        fputs("<li>", file);
+        html_text(file, sentence);
+        fputs("</li>\n", file);
+    }
+    if (list->count > MOST_NAMED)
+        fputs("<li>... and what log.jsonl names beyond these</li>\n", file);
+    fputs("</ul></details>\n", file);
 }
 
 static void write_run(const struct page *page, int r) {
@@ -29,7 +50,9 @@ static void write_run(const struct page *page, int r) {
     write_pair(file, "threads", threads);
     write_pair(file, "pictures", run->config.data.folder);
     write_pair(file, "folder", run->folder);
-    fputs("</dl>\n<details><summary>All keys (config.yaml)</summary><pre>", file);
+    fputs("</dl>\n", file);
+    write_bad_pictures(file, run->bad);
+    fputs("<details><summary>All keys (config.yaml)</summary><pre>", file);
     html_text(file, run->config_text);
     fputs("</pre></details>\n", file);
 }

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { MOST_MATRIX = 30 }; /* classes of a matrix that a page can show */
+enum { MOST_LISTED = 100, MOST_PAIRS = 50 }; /* classes and confusions that a page can show */
 
 /* "3 Dress"; only "3" where classes have numbers alone. */
 static void write_class(FILE *file, const struct evaluation_record *evaluation, int class) {
@@ -18,22 +18,40 @@ static void write_class(FILE *file, const struct evaluation_record *evaluation, 
     html_text(file, name);
 }
 
+static int listed_classes(const struct evaluation_record *evaluation) {
+    return evaluation->class_count <= MOST_LISTED ? evaluation->class_count : MOST_LISTED;
+}
+
+/* The n-th class of a list: all of them in their order, or the weakest. */
+static int listed_class(const struct evaluation_record *evaluation, int n) {
+    return evaluation->class_count <= MOST_LISTED ? n : evaluation->weakest[n];
+}
+
+static void write_left_out(FILE *file, const struct evaluation_record *evaluation) {
+    char count[FORMAT_SIZE];
+    if (evaluation->class_count > MOST_LISTED)
+        fprintf(file, "<p class=\"none\"><small>The %d weakest of %s classes.</small></p>\n",
+                MOST_LISTED, format_count(count, evaluation->class_count));
+}
+
 static void write_classes(FILE *file, const struct evaluation_record *evaluation) {
     char images[FORMAT_SIZE];
     fputs("<div><h3>Classes</h3><div class=\"wide\"><table class=\"layers\"><thead><tr><th>class"
           "</th><th>images</th><th>right</th></tr></thead><tbody>\n",
           file);
-    for (int i = 0; i < evaluation->class_count; i++) {
-        const struct class_record *class = &evaluation->classes[i];
+    for (int n = 0; n < listed_classes(evaluation); n++) {
+        const struct class_record *class = &evaluation->classes[listed_class(evaluation, n)];
         double share = class->images > 0 ? 100.0 * class->correct / class->images : 0;
         fputs("<tr><th scope=\"row\">", file);
-        write_class(file, evaluation, i);
+        write_class(file, evaluation, listed_class(evaluation, n));
         fprintf(file,
                 "</th><td>%s</td><td><div class=\"kept\"><span class=\"bar\"><i "
                 "style=\"width:%.1f%%\"></i></span><span>%.1f %%</span></div></td></tr>\n",
                 format_count(images, class->images), share, share);
     }
-    fputs("</tbody></table></div></div>\n", file);
+    fputs("</tbody></table></div>", file);
+    write_left_out(file, evaluation);
+    fputs("</div>\n", file);
 }
 
 static void write_cell(FILE *file, const struct evaluation_record *evaluation, int label,
@@ -77,6 +95,27 @@ static void write_matrix(FILE *file, const struct evaluation_record *evaluation)
           file);
 }
 
+/* In place of a matrix. */
+static void write_confused(FILE *file, const struct evaluation_record *evaluation) {
+    char images[FORMAT_SIZE];
+    if (evaluation->confused_count == 0)
+        return;
+    fputs("<div><h3>Most confused classes</h3><div class=\"wide\"><table class=\"layers\"><thead>"
+          "<tr><th>class</th><th>taken for</th><th>images</th></tr></thead><tbody>\n",
+          file);
+    for (int i = 0; i < evaluation->confused_count && i < MOST_PAIRS; i++) {
+        const struct confused_record *confused = &evaluation->confused[i];
+        fputs("<tr><th scope=\"row\">", file);
+        write_class(file, evaluation, confused->label);
+        fputs("</th><td>", file);
+        write_class(file, evaluation, confused->predicted);
+        fprintf(file, "</td><td>%s of ", format_count(images, confused->images));
+        fprintf(file, "%s</td></tr>\n",
+                format_count(images, evaluation->classes[confused->label].images));
+    }
+    fputs("</tbody></table></div></div>\n", file);
+}
+
 static void write_hardest(FILE *file, const struct evaluation_record *evaluation) {
     if (evaluation->hardest_count == 0)
         return;
@@ -111,6 +150,8 @@ static void write_one(FILE *file, const struct evaluation_record *evaluation) {
     fputs("</p><div class=\"figures\">\n", file);
     if (evaluation->class_count <= MOST_MATRIX)
         write_matrix(file, evaluation);
+    else
+        write_confused(file, evaluation);
     write_classes(file, evaluation);
     fputs("</div>\n", file);
     write_hardest(file, evaluation);
@@ -125,7 +166,8 @@ static void write_several(const struct page *page) {
         fputs("</th>", page->file);
     }
     fputs("</tr></thead><tbody>\n", page->file);
-    for (int i = 0; i < first->class_count; i++) {
+    for (int n = 0; n < listed_classes(first); n++) {
+        int i = listed_class(first, n);
         fputs("<tr><th scope=\"row\">", page->file);
         html_text(page->file, first->classes[i].name);
         fputs("</th>", page->file);
@@ -138,6 +180,7 @@ static void write_several(const struct page *page) {
         fputs("</tr>\n", page->file);
     }
     fputs("</tbody></table></div>\n", page->file);
+    write_left_out(page->file, first);
 }
 
 void section_test(const struct page *page) {

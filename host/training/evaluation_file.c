@@ -11,8 +11,7 @@ static json_t *classes_of(const struct tables *tables, const struct data_config 
     json_t *classes = json_array();
     for (int label = 0; label < tables->classes; label++) {
         char name[MAX_CLASS_NAME];
-        int images = tables_of_label(tables, label);
-        int correct = tables->confusion[label * tables->classes + label];
+        int images = tables->of_class[label].images, correct = tables->of_class[label].correct;
         json_t *accuracy = images > 0 ? json_real((double)correct / images) : json_null();
         json_array_append_new(classes, json_pack("{s:s, s:i, s:i, s:o}", "name",
                                                  class_name(data, label, name), "images", images,
@@ -22,15 +21,29 @@ static json_t *classes_of(const struct tables *tables, const struct data_config 
 }
 
 static json_t *confusion_of(const struct tables *tables) {
+    int cells[MOST_MATRIX_CLASSES * MOST_MATRIX_CLASSES], classes = tables->classes;
+    if (classes > MOST_MATRIX_CLASSES)
+        return json_null();
     json_t *rows = json_array();
-    for (int label = 0; label < tables->classes; label++) {
+    tables_matrix(tables, cells);
+    for (int label = 0; label < classes; label++) {
         json_t *row = json_array();
-        for (int c = 0; c < tables->classes; c++)
-            json_array_append_new(row,
-                                  json_integer(tables->confusion[label * tables->classes + c]));
+        for (int c = 0; c < classes; c++)
+            json_array_append_new(row, json_integer(cells[label * classes + c]));
         json_array_append_new(rows, row);
     }
     return rows;
+}
+
+static json_t *confused_of(const struct tables *tables) {
+    json_t *list = json_array();
+    for (int i = 0; i < tables->confusion_count && i < MOST_CONFUSED; i++) {
+        const struct confusion *confusion = &tables->confusions[i];
+        json_array_append_new(list,
+                              json_pack("{s:i, s:i, s:i}", "label", confusion->label, "predicted",
+                                        confusion->predicted, "images", confusion->images));
+    }
+    return list;
 }
 
 /* A picture as a text that an <img> shows. */
@@ -78,11 +91,11 @@ enum status evaluation_write(const char *path, const char *network, const struct
                              const struct data_config *data, const struct pictures *pictures) {
     double images = tables->images;
     json_t *hardest = json_array(); /* the object's, after it is packed */
-    json_t *object =
-        json_pack("{s:s, s:s, s:i, s:f, s:f, s:f, s:o, s:o, s:o}", "format", "taper evaluation 1",
-                  "network", network, "images", tables->images, "top1", tables->top1 / images,
-                  "top5", tables->top5 / images, "loss", tables->loss, "classes",
-                  classes_of(tables, data), "confusion", confusion_of(tables), "hardest", hardest);
+    json_t *object = json_pack(
+        "{s:s, s:s, s:i, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "format", "taper evaluation 2",
+        "network", network, "images", tables->images, "top1", tables->top1 / images, "top5",
+        tables->top5 / images, "loss", tables->loss, "classes", classes_of(tables, data),
+        "confusion", confusion_of(tables), "confused", confused_of(tables), "hardest", hardest);
     enum status status = object ? add_hardest(hardest, tables, pictures)
                                 : fail(STATUS_FAILED, "no memory for %s", path);
     if (status == STATUS_OK)

@@ -39,12 +39,13 @@ static enum status check_source(const struct config *config, const struct pictur
     return STATUS_OK;
 }
 
-static struct picture_recipe recipe_of(const struct config *config) {
+struct picture_recipe picture_sets_recipe(const struct config *config,
+                                          const struct network *network) {
     const struct data_config *data = &config->data;
-    struct picture_recipe recipe = {.height = config->network.height,
-                                    .width = config->network.width,
-                                    .channels = config->network.channels,
-                                    .centre = data->centre,
+    struct picture_recipe recipe = {.height = network->height,
+                                    .width = network->width,
+                                    .channels = network->channels,
+                                    .centre = in_memory(config) ? 0 : data->centre,
                                     .scale = {data->smallest_crop, 1},
                                     .ratio = {1 / data->crop_ratio, data->crop_ratio},
                                     .flip = data->flip,
@@ -111,7 +112,7 @@ static enum status open_pictures(struct picture_sets *sets, const struct config 
     TRY(open_source(&sets->source, &sets->bad, config, DATA_TRAIN, pool));
     TRY(holdout_split(&sets->split, sets->source, &config->data, config->seed));
     *encoded = (struct encoded_pictures){.source = sets->source,
-                                         .recipe = recipe_of(config),
+                                         .recipe = picture_sets_recipe(config, &config->network),
                                          .bad = sets->bad,
                                          .stand_ins = sets->split.train,
                                          .stand_in_count = sets->split.train_count};
@@ -147,7 +148,7 @@ static enum status decode_test(struct pictures *pictures, const struct picture_s
                                struct bad_pictures *bad, const struct config *config,
                                struct pool *pool) {
     const struct encoded_pictures encoded = {
-        .source = source, .recipe = recipe_of(config), .bad = bad};
+        .source = source, .recipe = picture_sets_recipe(config, &config->network), .bad = bad};
     int count = picture_source_count(source), wanted = config->data.test_images, *numbers;
     if (wanted > count)
         return fail(STATUS_USAGE, "data.test_images is %d, but %s has only %d test images", wanted,

@@ -35,4 +35,9 @@ void picture_sets_release(struct picture_sets *sets);
 enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **bad,
                               const struct config *config, struct pool *pool);
 
+/* How a picture file becomes one that a network of the run reads; a run on pictures in memory (idx)
+ * knows no cut: there the whole file is stretched. */
+struct picture_recipe picture_sets_recipe(const struct config *config,
+                                          const struct network *network);
+
 #endif

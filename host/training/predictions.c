@@ -104,7 +104,12 @@ static enum status count_image(struct tables *tables, const real *logits, int im
     tables->top1 += rank == 0;
     tables->top5 += rank < TOP;
     tables->loss += hard.loss / tables->images;
-    tables->confusion[label * classes + hard.predicted]++;
+    tables->of_class[label].images++;
+    if (hard.predicted == label)
+        tables->of_class[label].correct++;
+    else
+        tables->confusions[tables->confusion_count++] =
+            (struct confusion){label, hard.predicted, 1};
     keep_hardest(tables, &hard);
     return STATUS_OK;
 }
@@ -112,22 +117,29 @@ static enum status count_image(struct tables *tables, const real *logits, int im
 enum status tables_make(struct tables *tables, const struct predictions *predictions) {
     int classes = predictions->classes;
     *tables = (struct tables){.images = predictions->images, .classes = classes};
-    TRY(allocate(&tables->confusion, (size_t)classes * (size_t)classes, sizeof(int),
-                 "the confusion matrix"));
+    TRY(allocate(&tables->of_class, (size_t)classes, sizeof *tables->of_class, "the classes"));
+    TRY(allocate(&tables->confusions, (size_t)predictions->images, sizeof *tables->confusions,
+                 "confused classes"));
     for (int i = 0; i < predictions->images; i++)
         TRY(count_image(tables, predictions->logits + (size_t)i * (size_t)classes, i,
                         (int)predictions->labels[i]));
+    tables->confusion_count = confusions_merge(tables->confusions, tables->confusion_count);
     return STATUS_OK;
 }
 
 void tables_release(struct tables *tables) {
-    free(tables->confusion);
+    free(tables->of_class);
+    free(tables->confusions);
     *tables = (struct tables){0};
 }
 
-int tables_of_label(const struct tables *tables, int label) {
-    int images = 0;
-    for (int c = 0; c < tables->classes; c++)
-        images += tables->confusion[label * tables->classes + c];
-    return images;
+void tables_matrix(const struct tables *tables, int *cells) {
+    int classes = tables->classes;
+    memset(cells, 0, (size_t)classes * (size_t)classes * sizeof *cells);
+    for (int label = 0; label < classes; label++)
+        cells[label * classes + label] = tables->of_class[label].correct;
+    for (int i = 0; i < tables->confusion_count; i++) {
+        const struct confusion *confusion = &tables->confusions[i];
+        cells[confusion->label * classes + confusion->predicted] = confusion->images;
+    }
 }

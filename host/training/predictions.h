@@ -4,6 +4,7 @@
 
 #include "ops.h"
 #include "support/status.h"
+#include "training/confusions.h"
 
 struct predictions {
     int images, classes;
@@ -29,17 +30,24 @@ struct hard_image {
     double loss;
 };
 
+struct class_count {
+    int images, correct; /* with this label */
+};
+
 struct tables {
     int images, classes;
     int top1, top5; /* images whose label is the likeliest class, is among the five likeliest */
     double loss;    /* mean cross-entropy */
-    int *confusion; /* [label][predicted] images; owned */
+    struct class_count *of_class; /* [classes]; owned */
+    int confusion_count;
+    struct confusion *confusions; /* as confusions_merge() leaves them; owned */
     int hardest_count;
     struct hard_image hardest[MOST_HARDEST]; /* the largest loss first */
 };
 /* A logit that is not finite is an error. */
 enum status tables_make(struct tables *tables, const struct predictions *predictions);
 void tables_release(struct tables *tables);
-int tables_of_label(const struct tables *tables, int label); /* images with this label */
+/* cells[label][predicted]: images. Of few classes. */
+void tables_matrix(const struct tables *tables, int *cells);
 
 #endif

@@ -94,7 +94,7 @@ static void say_bad_pictures(struct run *run, const struct bad_pictures *bad, in
         return;
     for (int i = 0; (sentence = sentences_next(bad_pictures_list(bad), sentence)) != NULL; i++)
         if (i >= from)
-            log_say(run->log, "bad picture: %s", sentence);
+            log_say_event(run->log, "bad picture", sentence);
 }
 
 void run_say_bad_pictures(struct run *run) {
