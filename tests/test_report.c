@@ -3,7 +3,7 @@
 #include "network/subnetwork_json.h"
 #include "report/html.h"
 #include "report/plot.h"
-#include "report/record.h"
+#include "report/record_read.h"
 #include "report/report.h"
 #include "support/file.h"
 #include "support_folder.h"

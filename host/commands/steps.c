@@ -1,4 +1,5 @@
 #include "commands/steps.h"
+#include "commands/export_formats.h"
 #include "report/format.h"
 #include "report/report.h"
 #include "search/found.h"
@@ -128,7 +129,7 @@ enum status steps_train(struct run *run, const struct options *options) {
     else if (options->sample >= 0)
         TRY(search_sample(run, options->sample, name));
     TRY(train_found(run, name));
-    TRY(steps_export(run, options, name));
+    TRY(export_formats(run, options, name));
     TRY(evaluate(run, name));
     return report_done(run, name, strcmp(name, "found") == 0 ? "train" : name);
 }

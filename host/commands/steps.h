@@ -21,10 +21,6 @@ enum status steps_report(struct run *run);
 /* "found"; "found-N" for a point of the trade-off curve, "found-sample-N" for a sample. */
 const char *steps_name(const struct options *options, char name[32]);
 
-/* Writes the trained network `name` for other programs: NAME.onnx and NAME.py, or the one format
- * that the options name. */
-enum status steps_export(struct run *run, const struct options *options, const char *name);
-
 /* Trains, exports and evaluates the network found, or the one asked for; then prints the line
  * that a person can quote and appends the "done" object to log.jsonl. */
 enum status steps_train(struct run *run, const struct options *options);

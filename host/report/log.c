@@ -1,7 +1,7 @@
 #include "report/log.h"
 #include "report/json_lines.h"
+#include "support/characters.h"
 #include "support/memory.h"
-#include "support/text.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,7 +1,5 @@
-/* What a run folder tells about itself, read for a report: finished, unfinished, or under way in
- * another process. Nothing is locked or changed. What is not there yet is simply missing; what is
- * there and damaged is an error that names the file. Results of other keys than config.yaml's do
- * not count, as for the run itself.
+/* What a run folder tells about itself: of a run that is finished, unfinished, or under way in
+ * another process. What is not there yet is simply missing (record_read.h).
  */
 #ifndef TAPER_RECORD_H
 #define TAPER_RECORD_H
@@ -87,17 +85,12 @@ struct run_record {
     int threads;
 };
 
-/* There is something to release also on failure. */
-enum status record_read(struct run_record *record, const char *folder);
-void record_release(struct run_record *record);
-
 /* The last chosen sample, NULL before there is one. */
 const struct sample_record *record_best(const struct run_record *record);
 
-/* Parts of record_read(). */
+void record_release(struct run_record *record);
+
+/* A file of the record's folder. */
 const char *record_path(const struct run_record *record, const char *name, char path[RECORD_PATH]);
-enum status record_read_search(struct run_record *record);
-enum status record_read_log(struct run_record *record);
-enum status record_read_evaluation(struct run_record *record);
 
 #endif

@@ -1,5 +1,5 @@
 /* evaluation.json for a report. */
-#include "report/record.h"
+#include "report/record_read.h"
 #include "support/file.h"
 #include "support/json.h"
 #include "support/memory.h"

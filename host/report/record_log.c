@@ -1,6 +1,6 @@
 /* log.jsonl for a report: curves of the trainings, and where the run ran. */
 #include "report/json_lines.h"
-#include "report/record.h"
+#include "report/record_read.h"
 #include "support/memory.h"
 
 #include <string.h>

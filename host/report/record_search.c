@@ -1,7 +1,7 @@
 /* search.jsonl for a report. */
 #include "network/subnetwork_json.h"
 #include "report/json_lines.h"
-#include "report/record.h"
+#include "report/record_read.h"
 #include "support/memory.h"
 
 #include <inttypes.h>

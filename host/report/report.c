@@ -1,5 +1,6 @@
 #include "report/report.h"
 #include "report/html.h"
+#include "report/record_read.h"
 #include "report/sections.h"
 #include "report/style.h"
 #include "support/file.h"

@@ -1,6 +1,6 @@
 #include "support/sentences.h"
+#include "support/characters.h"
 #include "support/memory.h"
-#include "support/text.h"
 
 #include <limits.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 #include "support/status.h"
-#include "support/text.h"
+#include "support/characters.h"
 
 #include <stdarg.h>
 #include <stdio.h>

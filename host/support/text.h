@@ -7,12 +7,6 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* Spaces for control characters: what names and answers of others hold stays on one line. */
-void make_one_line(char *text);
-
-/* '?' for every byte that is no part of UTF-8, as JSON wants it: names of files are any bytes. */
-void make_utf8(char *text);
-
 struct text {
     char *bytes; /* the caller's to free() after text_close() */
     size_t size, room;
