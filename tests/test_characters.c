@@ -1,6 +1,6 @@
 /* Texts of others made fit for a line and for JSON: jansson says what UTF-8 is. */
-#include "support/random.h"
 #include "support/characters.h"
+#include "support/random.h"
 
 #include <jansson.h>
 #include <setjmp.h>
