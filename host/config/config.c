@@ -125,6 +125,18 @@ static enum status check_batch(const struct config *config, const struct node *r
     return STATUS_OK;
 }
 
+/* Pictures of idx files are not resized. */
+static enum status check_resolutions(const struct config *config, const struct node *root) {
+    int count = network_resolutions(&config->network);
+    if (count > 1 && strcmp(config->data.source, "idx") == 0)
+        return node_fail(
+            place_of(root, "network.input"),
+            "network.input has %d sizes, but the pictures of data.source idx have one; "
+            "use a folder, shards or a pack",
+            count);
+    return STATUS_OK;
+}
+
 /* What must agree between keys. */
 static enum status check_config(const struct config *config, const struct node *root) {
     if (config->data.classes != 0 && config->data.classes != config->network.classes)
@@ -143,6 +155,7 @@ static enum status check_config(const struct config *config, const struct node *
     TRY(check_schedule(&config->supernet.training, root, "supernet"));
     TRY(check_schedule(&config->train.training, root, "train"));
     TRY(check_batch(config, root));
+    TRY(check_resolutions(config, root));
     return check_groups(config, root);
 }
 

@@ -7,6 +7,8 @@
 static const char network_help[] =
     "network: a list of layers in the order of the data; each reads the one before it.\n"
     "  input: {height: 28, width: 28, channels: 1}\n"
+    "                         height and width as lists that fall, [224, 192, 160]: pictures of\n"
+    "                         several sizes, of which the search chooses one\n"
     "  classes: 10            width of the last layer\n"
     "  layers:\n"
     "    - {name: stem, type: convolution, width: 16, kernel: 3, stride: 1, activation: relu6}\n"

@@ -10,6 +10,14 @@ static int dimension(const struct layer *layer, int which) {
     return dimensions[which];
 }
 
+/* A number, or a list of several. */
+static void write_options(const int *options, int count, FILE *file) {
+    fprintf(file, "%s%d", count > 1 ? "[" : "", options[0]);
+    for (int i = 1; i < count; i++)
+        fprintf(file, ", %d", options[i]);
+    fputs(count > 1 ? "]" : "", file);
+}
+
 static void write_dimension(const struct network *network, int index, int which, FILE *file) {
     static const char *const names[] = {"expand", "kernel", "width"};
     int shared = dimension(&network->layers[index], which);
@@ -21,10 +29,8 @@ static void write_dimension(const struct network *network, int index, int which,
             return;
         }
     const struct choice *choice = &network->choices[shared];
-    fprintf(file, ", %s: %s%d", names[which], choice->count > 1 ? "[" : "", choice->options[0]);
-    for (int i = 1; i < choice->count; i++)
-        fprintf(file, ", %d", choice->options[i]);
-    fputs(choice->count > 1 ? "]" : "", file);
+    fprintf(file, ", %s: ", names[which]);
+    write_options(choice->options, choice->count, file);
 }
 
 /* Nothing is left to a default that depends on widths: they shrink when a network is extracted. */
@@ -57,9 +63,20 @@ static void write_layer(const struct network *network, int index, FILE *file) {
     fputc('}', file);
 }
 
+static void write_input(const struct network *network, FILE *file) {
+    int count = network_resolutions(network);
+    bool several = count > 1;
+    fputs("\n  input: {height: ", file);
+    write_options(several ? network->choices[RESOLUTION_CHOICE].options : &network->height, count,
+                  file);
+    fputs(", width: ", file);
+    write_options(several ? network->widths : &network->width, count, file);
+    fprintf(file, ", channels: %d}", network->channels);
+}
+
 void network_to_yaml(const struct network *network, FILE *file) {
-    fprintf(file, "\n  input: {height: %d, width: %d, channels: %d}\n  classes: %d\n  layers:",
-            network->height, network->width, network->channels, network->classes);
+    write_input(network, file);
+    fprintf(file, "\n  classes: %d\n  layers:", network->classes);
     for (int i = 0; i < network->layer_count; i++)
         write_layer(network, i, file);
 }

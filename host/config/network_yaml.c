@@ -261,6 +261,37 @@ static enum status read_size(const struct node *map, const char *name, long long
     return STATUS_OK;
 }
 
+/* The heights or widths of the pictures. */
+static enum status read_sides(const struct node *input, const char *name, struct choice *sides) {
+    const struct node *node = node_find(input, name);
+    *sides = (struct choice){.kind = CHOICE_RESOLUTION};
+    snprintf(sides->name, sizeof sides->name, "%s", name);
+    return node != NULL ? read_options(node, sides) : node_fail(input, "%s is missing", name);
+}
+
+/* One size, or several that fall: the choice of a resolution. */
+static enum status read_resolutions(struct network *network, const struct node *input) {
+    struct choice heights, widths;
+    TRY(read_sides(input, "height", &heights));
+    TRY(read_sides(input, "width", &widths));
+    if (heights.count != widths.count || heights.count > MAX_RESOLUTIONS)
+        return node_fail(input,
+                         "input has %d heights and %d widths; pictures of several sizes need as "
+                         "many of both, at most %d",
+                         heights.count, widths.count, MAX_RESOLUTIONS);
+    network->height = heights.options[0];
+    network->width = widths.options[0];
+    if (heights.count == 1)
+        return STATUS_OK;
+    snprintf(heights.name, sizeof heights.name, "resolution");
+    network->choices[RESOLUTION_CHOICE] = heights;
+    network->choice_count = RESOLUTION_CHOICE + 1;
+    for (int i = 0; i < widths.count; i++)
+        network->widths[i] = widths.options[i];
+    enum status status = network_check_resolutions(network);
+    return status == STATUS_OK ? status : node_fail_in(input, status);
+}
+
 static enum status read_network(struct network *network, const struct node *section) {
     static const char *const names[] = {"input", "classes", "layers"};
     static const char *const sizes[] = {"height", "width", "channels"};
@@ -271,16 +302,15 @@ static enum status read_network(struct network *network, const struct node *sect
     if (input == NULL || input->kind != NODE_MAP)
         return node_fail(section, "network needs an input: {height: 28, width: 28, channels: 1}");
     TRY(check_known(input, sizes, 3));
-    TRY(read_size(input, "height", MOST_OPTION, &network->height));
-    TRY(read_size(input, "width", MOST_OPTION, &network->width));
+    TRY(allocate(&network->choices, MAX_CHOICES, sizeof *network->choices,
+                 "the choices of a network"));
+    TRY(read_resolutions(network, input));
     TRY(read_size(input, "channels", 4, &network->channels));
     TRY(read_size(section, "classes", MOST_OPTION, &network->classes));
     if (layers == NULL || layers->kind != NODE_LIST || layers->count > MAX_LAYERS)
         return node_fail(layers ? layers : section, "network needs a list of at most %d layers",
                          MAX_LAYERS);
     TRY(allocate(&network->layers, MAX_LAYERS, sizeof *network->layers, "the layers of a network"));
-    TRY(allocate(&network->choices, MAX_CHOICES, sizeof *network->choices,
-                 "the choices of a network"));
     for (const struct node *entry = layers->first; entry != NULL; entry = entry->next)
         TRY(read_layer(network, entry));
     enum status status = network_check(network);

@@ -159,6 +159,7 @@ enum status network_check(const struct network *network) {
         network->choice_count > MAX_CHOICES)
         return fail(STATUS_USAGE, "a network has 1 to %d layers and at most %d choices", MAX_LAYERS,
                     MAX_CHOICES);
+    TRY(network_check_resolutions(network));
     for (int i = 0; i < network->layer_count; i++)
         TRY(network_check_layer(network, i));
     return check_last(network);

@@ -41,6 +41,8 @@ struct subnetwork subnetwork_smallest(const struct network *network) {
 
 struct subnetwork subnetwork_canonical(const struct network *network, struct subnetwork sub) {
     struct subnetwork canonical = {0};
+    if (network_resolutions(network) > 1)
+        canonical.option[RESOLUTION_CHOICE] = sub.option[RESOLUTION_CHOICE];
     for (int i = 0; i < network->layer_count; i++) {
         const struct layer *layer = &network->layers[i];
         if (layer->present >= 0)
@@ -63,6 +65,9 @@ enum status network_extract(struct network *alone, const struct network *network
                             const struct subnetwork *sub) {
     TRY(network_copy(alone, network));
     struct subnetwork kept = subnetwork_canonical(network, *sub);
+    struct resolution size = network_resolution(network, subnetwork_resolution(network, &kept));
+    alone->height = size.height;
+    alone->width = alone->widths[0] = size.width;
     for (int i = 0; i < alone->choice_count; i++) {
         alone->choices[i].count = 1;
         alone->choices[i].options[0] = subnetwork_value(network, &kept, i);

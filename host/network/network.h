@@ -14,7 +14,13 @@
 #include "tensor.h"
 #include <stdbool.h>
 
-enum { MAX_LAYERS = 128, MAX_CHOICES = 512, MAX_OPTIONS = 256, MAX_NAME = 64 };
+enum {
+    MAX_LAYERS = 128,
+    MAX_CHOICES = 512,
+    MAX_OPTIONS = 256,
+    MAX_RESOLUTIONS = 16,
+    MAX_NAME = 64
+};
 
 enum layer_kind {
     LAYER_CONVOLUTION, /* dense k x k, batch-norm (or bias), activation; optional channel bypass */
@@ -30,13 +36,16 @@ enum bypass_kind {
 };
 
 enum choice_kind {
-    CHOICE_WIDTH,  /* filters kept */
-    CHOICE_KERNEL, /* kernel size kept */
-    CHOICE_PRESENT /* options {1, 0}: 0 drops the whole block */
+    CHOICE_WIDTH,     /* filters kept */
+    CHOICE_KERNEL,    /* kernel size kept */
+    CHOICE_PRESENT,   /* options {1, 0}: 0 drops the whole block */
+    CHOICE_RESOLUTION /* height of the pictures */
 };
 
+enum { RESOLUTION_CHOICE = 0 }; /* its index, in a network that has one */
+
 struct choice {
-    char name[MAX_NAME + 16]; /* layer name, '.', dimension */
+    char name[MAX_NAME + 16]; /* layer name, '.', dimension; or "resolution" */
     enum choice_kind kind;
     int count;                /* at least 1; 1: pinned */
     int options[MAX_OPTIONS]; /* strictly falling */
@@ -64,8 +73,10 @@ struct layer {
 };
 
 struct network {
-    int height, width, channels; /* of the picture */
-    int classes;                 /* width of the last layer */
+    int height, width, channels; /* of the picture; the largest where there are several sizes */
+    /* Several sizes are choice 0, "resolution", whose options are heights; the widths: */
+    int widths[MAX_RESOLUTIONS];
+    int classes; /* width of the last layer */
     int layer_count, choice_count;
     struct layer *layers;
     struct choice *choices;
@@ -88,6 +99,19 @@ static inline int subnetwork_value(const struct network *network, const struct s
                                    int choice) {
     return network->choices[choice].options[sub->option[choice]];
 }
+
+/* Sizes of pictures, from the largest: 1 without the choice. */
+struct resolution {
+    int height, width;
+};
+int network_resolutions(const struct network *network);
+struct resolution network_resolution(const struct network *network, int option);
+/* The option that a sub-network takes; 0 without the choice. */
+int subnetwork_resolution(const struct network *network, const struct subnetwork *sub);
+/* The option with the size of a stand-alone network; -1: none. */
+int network_find_resolution(const struct network *network, const struct network *alone);
+/* Those of network_check() that concern the sizes. */
+enum status network_check_resolutions(const struct network *network);
 
 struct subnetwork subnetwork_largest(const struct network *network);
 struct subnetwork subnetwork_smallest(const struct network *network);
@@ -125,7 +149,8 @@ struct cost {
 struct cost network_cost(const struct network *network, const struct subnetwork *sub);
 
 /* The stand-alone network of a sub-network: same layers and names, one option per choice, bypass
- * limits and residuals kept explicitly. An absent block stays as a layer with present = {0}. */
+ * limits and residuals kept explicitly. An absent block stays as a layer with present = {0}. Its
+ * pictures have the sub-network's size. */
 enum status network_extract(struct network *alone, const struct network *network,
                             const struct subnetwork *sub);
 

@@ -44,8 +44,9 @@ static void shape_channels(const struct network *network, const struct subnetwor
 
 void network_shapes(const struct network *network, const struct subnetwork *sub,
                     struct layer_shape *shapes) {
+    struct resolution size = network_resolution(network, subnetwork_resolution(network, sub));
     struct layer_shape picture = {
-        .out = network->channels, .out_height = network->height, .out_width = network->width};
+        .out = network->channels, .out_height = size.height, .out_width = size.width};
     for (int i = 0; i < network->layer_count; i++) {
         const struct layer *layer = &network->layers[i];
         const struct layer_shape *input = layer->input < 0 ? &picture : &shapes[layer->input];
