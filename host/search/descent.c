@@ -137,6 +137,8 @@ enum status descent_ask(struct descent *descent,
 /* Every choice at or below the current network's: descent only shrinks. */
 static bool is_nested(const struct network *network, const struct subnetwork *smaller,
                       const struct subnetwork *larger) {
+    if (subnetwork_resolution(network, smaller) < subnetwork_resolution(network, larger))
+        return false;
     for (int i = 0; i < network->layer_count; i++) {
         const struct layer *layer = &network->layers[i];
         bool absent =

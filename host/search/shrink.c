@@ -9,6 +9,10 @@ enum { LAYER_CHOICES = 4 };
  * then nothing of it is left to shrink. */
 static int choices_to_shrink(const struct network *network, const struct subnetwork *sub, int index,
                              int choices[LAYER_CHOICES]) {
+    if (index == LAYER_PICTURES) {
+        choices[0] = RESOLUTION_CHOICE;
+        return subnetwork_resolution(network, sub) + 1 < network_resolutions(network);
+    }
     const struct layer *layer = &network->layers[index];
     if (layer->present >= 0 && subnetwork_value(network, sub, layer->present) == 0)
         return 0;
@@ -33,6 +37,9 @@ void layers_to_shrink(const struct network *network, const struct subnetwork *su
         if (wanted)
             list->layers[list->count++] = i;
     }
+    int pictures[LAYER_CHOICES];
+    if (choices_to_shrink(network, sub, LAYER_PICTURES, pictures) > 0)
+        list->layers[list->count++] = LAYER_PICTURES;
 }
 
 /* Metrics from the cheap to the slow; stops at the first that is above its target. */

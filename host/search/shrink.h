@@ -7,12 +7,15 @@
 #include "search/strategy.h"
 #include "support/random.h"
 
+/* The pictures, whose resolution shrinks as a layer does. */
+enum { LAYER_PICTURES = -1 };
+
 struct layer_list {
-    int count, layers[MAX_LAYERS];
+    int count, layers[MAX_LAYERS + 1];
 };
 
-/* Layers with a choice that can still shrink. Layers with exactly the same such choices (tied ones)
- * are one and count once. */
+/* Layers with a choice that can still shrink, and behind them LAYER_PICTURES if theirs can. Layers
+ * with exactly the same such choices (tied ones) are one and count once. */
 void layers_to_shrink(const struct network *network, const struct subnetwork *sub,
                       struct layer_list *list);
 

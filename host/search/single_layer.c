@@ -5,7 +5,7 @@
 #include "search/strategy_types.h"
 
 static enum status create(void **state, const struct search_space *space) {
-    return descent_create(state, space, space->network->layer_count);
+    return descent_create(state, space, space->network->layer_count + 1); /* the pictures */
 }
 
 /* A layer that cannot meet the target alone gives no sample. Where none can, each is helped by one

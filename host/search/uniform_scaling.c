@@ -1,5 +1,5 @@
-/* Uniform scaling, the yardstick of a search: one factor on all widths, the initial depth and
- * kernels; the largest such network that meets every budget. One answer of one sample. */
+/* Uniform scaling, the yardstick of a search: one factor on all widths, the initial depth, kernels
+ * and resolution; the largest such network that meets every budget. One answer of one sample. */
 #include "search/progress.h"
 #include "search/shrink.h"
 #include "search/strategy_types.h"

@@ -1,10 +1,12 @@
-/* The memory of a pass, cut twice the same way: first only measured. */
+/* The memory of a pass, cut twice: first only measured. Where pictures have several sizes, the same
+ * memory is cut for one of them at a time; what lasts beyond a run lies first, at the same place
+ * for each. */
 #include "supernet/buffers.h"
 
 static void *take(struct build *build, size_t count, size_t size) {
     size_t bytes = count * size;
     build->bytes += arena_piece(bytes);
-    return build->pass->arena ? arena_take(build->pass->arena, bytes) : NULL;
+    return build->measures ? NULL : arena_take(build->pass->arena, bytes);
 }
 
 /* Pieces of the operations' own memory begin on what the widest copy wants. */
@@ -15,7 +17,7 @@ static void *take_operand(struct build *build, size_t count, size_t size) {
     const struct pass *pass = build->pass;
     if (!pass->ops->memory->separate)
         return take(build, count, size);
-    char *piece = pass->device ? (char *)pass->device + build->device_bytes : NULL;
+    char *piece = build->measures ? NULL : (char *)pass->device + build->device_bytes;
     build->device_bytes += (count * size + DEVICE_ALIGN - 1) / DEVICE_ALIGN * DEVICE_ALIGN;
     return piece;
 }
@@ -49,7 +51,7 @@ struct tensor own_tensor(struct build *build, int height, int width, int channel
 struct tensor shared_tensor(struct build *build, enum buffer buffer, int height, int width,
                             int channels, const int *kept) {
     struct tensor tensor = tensor_shape(build, height, width, channels, kept);
-    if (build->pass->arena == NULL && tensor.image_size > build->image_size[buffer])
+    if (build->measures && tensor.image_size > build->image_size[buffer])
         build->image_size[buffer] = tensor.image_size;
     tensor.image_size = build->image_size[buffer];
     tensor.data = build->data[buffer];
@@ -99,7 +101,7 @@ void take_partials(struct build *build, struct batch_norm *norm) {
     norm->row_count = own ? take_operand(build, rows, sizeof(double)) : build->row_count;
 }
 
-/* A batch's copy where operations can read it. */
+/* A batch's copy where operations can read it: of the largest pictures. */
 static void build_operands(struct build *build) {
     struct pass *pass = build->pass;
     const struct network *network = pass->network;
@@ -116,7 +118,7 @@ static void build_operands(struct build *build) {
     pass->device_widths = take_operand(build, pass->width_count, sizeof(int));
 }
 
-/* Everything whose size does not depend on a layer. */
+/* Everything whose size depends on no layer, and so not on the pictures. */
 static void build_batch(struct build *build) {
     struct pass *pass = build->pass;
     const struct pass_options *options = &pass->options;
@@ -129,14 +131,17 @@ static void build_batch(struct build *build) {
     pass->given_statistics = take_reals(build, pass->statistics.size);
     pass->measured_statistics = take_reals(build, pass->statistics.size);
     pass->values = take_reals(build, pass->parameters.size);
+    pass->picture_mean = take_reals(build, MAX_PICTURE_CHANNELS);
+    pass->picture_deviation = take_reals(build, MAX_PICTURE_CHANNELS);
     pass->gradient_stride = round_up((int)pass->parameters.size + READ_SLACK, CHANNEL_ALIGN);
     pass->gradients = options->backward && options->shards > 1
                           ? take_reals(build, pass->gradient_stride * options->shards)
                           : NULL;
-    int threads = pass_threads(pass);
-    for (int worker = 0; worker < threads; worker++) {
-        pass->scratch[worker] = take_operand(build, 1, build->scratch);
-    }
+}
+
+static void build_scratch(struct build *build) {
+    for (int worker = 0; worker < pass_threads(build->pass); worker++)
+        build->pass->scratch[worker] = take_operand(build, 1, build->scratch);
 }
 
 /* Tensors know widths where operations read them. */
@@ -155,13 +160,10 @@ static void point_to_widths(struct pass *pass) {
     pass->picture_channels = next;
 }
 
-static void build_all(struct build *build) {
-    struct pass *pass = build->pass;
-    pass->step_count = pass->convolution_count = pass->norm_count = pass->tensor_count = 0;
-    if (pass->ops->memory->separate)
+static void build_lasting(struct build *build) {
+    if (build->pass->ops->memory->separate)
         build_operands(build);
-    point_to_widths(pass);
-    build_layers(build);
+    point_to_widths(build->pass);
     build_batch(build);
 }
 
@@ -175,25 +177,48 @@ static void build_shared(struct build *build) {
     build->row_count = take_operand(build, rows, sizeof(double));
 }
 
-static enum status create_memory(struct build *build) {
-    struct pass *pass = build->pass;
-    pass->bytes = build->bytes + build->device_bytes;
-    TRY(arena_create(&pass->arena, build->bytes, "a pass"));
-    if (build->device_bytes > 0)
-        TRY(pass->ops->memory->take(&pass->device, build->device_bytes,
-                                    "the activations of a pass"));
+/* The sizes of shared buffers are known after a look at all layers. */
+static void measure(struct build *build, struct pass *pass, int resolution) {
+    *build = (struct build){.pass = pass, .measures = true, .scratch = pass->ops->scratch};
+    pass->resolution = resolution;
+    build_lasting(build);
+    build_layers(build);
+    build_shared(build);
+    build_scratch(build);
+}
+
+static void cut(struct build *build) {
+    build->measures = false;
     build->bytes = build->device_bytes = 0;
+    build_lasting(build);
+    build_shared(build);
+    build_layers(build);
+    build_scratch(build);
+}
+
+static size_t larger(size_t a, size_t b) {
+    return a > b ? a : b;
+}
+
+enum status pass_build(struct pass *pass) {
+    struct build build;
+    size_t bytes = 0, device_bytes = 0;
+    for (int resolution = network_resolutions(pass->network) - 1; resolution >= 0; resolution--) {
+        measure(&build, pass, resolution);
+        bytes = larger(bytes, build.bytes);
+        device_bytes = larger(device_bytes, build.device_bytes);
+    }
+    pass->bytes = bytes + device_bytes;
+    TRY(arena_create(&pass->arena, bytes, "a pass"));
+    if (device_bytes > 0)
+        TRY(pass->ops->memory->take(&pass->device, device_bytes, "the activations of a pass"));
+    cut(&build);
     return STATUS_OK;
 }
 
-/* Twice the same way: without memory everything is only measured, shared buffers included, whose
- * sizes are known after a look at all layers. */
-enum status pass_build(struct pass *pass) {
-    struct build build = {.pass = pass, .scratch = pass->ops->scratch};
-    build_all(&build);
-    build_shared(&build);
-    TRY(create_memory(&build));
-    build_shared(&build);
-    build_all(&build);
-    return STATUS_OK;
+void pass_build_again(struct pass *pass, int resolution) {
+    struct build build;
+    measure(&build, pass, resolution);
+    arena_begin_anew(pass->arena);
+    cut(&build);
 }

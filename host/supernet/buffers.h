@@ -22,6 +22,7 @@ enum buffer {
 
 struct build {
     struct pass *pass;
+    bool measures;       /* hands nothing out, only counts */
     size_t bytes;        /* taken so far of the arena */
     size_t device_bytes; /* and of the operations' own memory */
     size_t image_size[BUFFER_COUNT];

@@ -278,17 +278,17 @@ static struct layer_output build_linear(struct build *build, int layer,
 static struct layer_output build_pictures(struct build *build) {
     struct pass *pass = build->pass;
     const struct network *network = pass->network;
+    struct resolution size = network_resolution(network, pass->resolution);
     struct tensor *input = &pass->pictures.output;
-    *input =
-        (struct tensor){.image_size = (size_t)network->height * network->width * network->channels,
-                        .height = network->height,
-                        .width = network->width,
-                        .channels = network->channels,
-                        .align = 1,
-                        .kept = pass->picture_channels};
+    *input = (struct tensor){.image_size = (size_t)size.height * size.width * network->channels,
+                             .height = size.height,
+                             .width = size.width,
+                             .channels = network->channels,
+                             .align = 1,
+                             .kept = pass->picture_channels};
     input->data = take_elements(build, input->image_size * pass->slots);
-    pass->pictures.mean = pass->picture_mean = take_reals(build, MAX_PICTURE_CHANNELS);
-    pass->pictures.deviation = pass->picture_deviation = take_reals(build, MAX_PICTURE_CHANNELS);
+    pass->pictures.mean = pass->picture_mean;
+    pass->pictures.deviation = pass->picture_deviation;
     return (struct layer_output){.view = {.tensor = input}, .channels = network->channels};
 }
 
@@ -296,6 +296,8 @@ void build_layers(struct build *build) {
     struct pass *pass = build->pass;
     struct layer_shape shapes[MAX_LAYERS];
     struct subnetwork largest = subnetwork_largest(pass->network);
+    pass->step_count = pass->convolution_count = pass->norm_count = pass->tensor_count = 0;
+    largest.option[RESOLUTION_CHOICE] = (short)pass->resolution;
     network_shapes(pass->network, &largest, shapes);
     struct layer_output output = build_pictures(build);
     for (int layer = 0; layer < pass->network->layer_count; layer++) {

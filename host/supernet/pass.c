@@ -116,8 +116,8 @@ void pass_release(struct pass *pass) {
         return;
     const struct memory *memory = pass->ops->memory;
     profile_release(pass);
-    for (int i = 0; i < RECORDINGS && memory->recording_release; i++)
-        memory->recording_release(pass->recorded[i].recording);
+    for (int i = 0; i < MAX_RESOLUTIONS * RECORDINGS && memory->recording_release; i++)
+        memory->recording_release(pass->recorded[i / RECORDINGS][i % RECORDINGS].recording);
     memory->give_back(pass->device);
     memory->give_back_shared(pass->losses);
     memory->give_back_shared(pass->hits);
@@ -236,10 +236,25 @@ static enum status upload_groups(struct pass *pass) {
                         (size_t)pass->segment_count * sizeof *pass->segments);
 }
 
+/* Steps and tensors for the pictures of these groups. */
+static enum status set_resolution(struct pass *pass, const struct batch_group *groups, int count) {
+    int resolution = subnetwork_resolution(pass->network, groups[0].sub);
+    for (int group = 1; group < count; group++)
+        if (subnetwork_resolution(pass->network, groups[group].sub) != resolution)
+            return fail(STATUS_FAILED, "the groups of a batch differ in their resolution");
+    if (resolution == pass->resolution)
+        return STATUS_OK;
+    pass_build_again(pass, resolution);
+    point_to_values(pass);
+    pass->prepared = pass->given_applied = false;
+    return STATUS_OK;
+}
+
 enum status pass_set_groups(struct pass *pass, const struct batch_group *groups, int count) {
     if (count < 1 || count > pass->options.groups)
         return fail(STATUS_FAILED, "a batch of %d groups does not fit a pass made for %d", count,
                     pass->options.groups);
+    TRY(set_resolution(pass, groups, count));
     int images = 0;
     for (int group = 0; group < count; group++) {
         images += groups[group].images;

@@ -38,7 +38,9 @@ struct batch_group {
     int images;
 };
 
-/* The groups of the following runs, in the order of their images. */
+/* The groups of the following runs, in the order of their images. All have one resolution; where
+ * that is another than before, the pass is made for it within its memory, and what the last run
+ * left is lost. */
 enum status pass_set_groups(struct pass *pass, const struct batch_group *groups, int count);
 
 /* Where the batch-norms get their statistics from. */
@@ -55,7 +57,7 @@ enum status pass_set_parameters(struct pass *pass, const real *values);
 enum status pass_set_statistics(struct pass *pass, const real *statistics);
 
 struct pass_batch {          /* all in the host's memory */
-    const uint8_t *pictures; /* [image][height][width][channels] */
+    const uint8_t *pictures; /* [image][height][width][channels], of the groups' resolution */
     const int *labels;       /* NULL: no loss */
     const real *weights;     /* [image] or NULL */
     const real *teacher;     /* [image][classes] logits or NULL */

@@ -76,6 +76,7 @@ struct pass {
     struct pool *pool;
     struct pass_options options;
     struct parameters parameters, statistics;
+    int resolution; /* option of the pictures' size that steps and tensors are made for */
 
     struct arena *arena; /* what the host works with, and, where memory is one, everything */
     void *device;        /* what operations work on, where their memory is separate; else NULL */
@@ -125,8 +126,8 @@ struct pass {
     bool given_applied;
     enum status *shard_status;
 
-    struct recorded recorded[RECORDINGS];
-    int recorded_next; /* the one to be given up first */
+    struct recorded recorded[MAX_RESOLUTIONS][RECORDINGS]; /* tensors are at other places in each */
+    int recorded_next[MAX_RESOLUTIONS];                    /* the one to be given up first */
 
     struct profile *profile; /* NULL: off */
 };
@@ -150,8 +151,12 @@ enum status step_backward(const struct ops *ops, const struct step *step,
 /* All segments of the batch, with the first worker's scratch. */
 struct slice pass_whole(const struct pass *pass, real *gradient);
 
-/* Fills steps and norms, and makes the arena with their buffers. */
+/* Fills steps and norms, and makes the arena with their buffers: enough of it for every resolution.
+ */
 enum status pass_build(struct pass *pass);
+/* The same for pictures of another size, in the memory that there is: all but parameters, given and
+ * measured statistics and the batch's lists is lost. */
+void pass_build_again(struct pass *pass, int resolution);
 
 /* Workers of a run; no pool: the caller alone. */
 static inline int pass_threads(const struct pass *pass) {

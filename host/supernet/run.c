@@ -242,8 +242,7 @@ static enum status upload_batch(struct run *run) {
     const struct memory *memory = pass->ops->memory;
     const struct pass_batch *batch = run->batch;
     struct pass_batch *operands = &run->operands;
-    size_t images = pass->images;
-    size_t picture = (size_t)network->height * network->width * network->channels;
+    size_t images = pass->images, picture = pass->pictures.output.image_size;
     *operands = *batch;
     if (!memory->separate)
         return STATUS_OK;
@@ -289,11 +288,13 @@ static struct run_key key_of(const struct run *run) {
 }
 
 static struct recorded *find_recorded(struct pass *pass, const struct run_key *key) {
+    struct recorded *all = pass->recorded[pass->resolution];
+    int *next = &pass->recorded_next[pass->resolution];
     for (int i = 0; i < RECORDINGS; i++)
-        if (pass->recorded[i].seen && memcmp(&pass->recorded[i].key, key, sizeof *key) == 0)
-            return &pass->recorded[i];
-    struct recorded *recorded = &pass->recorded[pass->recorded_next];
-    pass->recorded_next = (pass->recorded_next + 1) % RECORDINGS;
+        if (all[i].seen && memcmp(&all[i].key, key, sizeof *key) == 0)
+            return &all[i];
+    struct recorded *recorded = &all[*next];
+    *next = (*next + 1) % RECORDINGS;
     pass->ops->memory->recording_release(recorded->recording);
     *recorded = (struct recorded){0};
     memcpy(&recorded->key, key, sizeof *key);

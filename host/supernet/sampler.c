@@ -42,10 +42,20 @@ static int draw_option(const struct sampler *sampler, const struct network *netw
     return cards[group % count];
 }
 
+int sampler_resolution(const struct sampler *sampler, const struct network *network, uint64_t batch,
+                       double epoch) {
+    if (network_resolutions(network) == 1)
+        return 0;
+    return draw_option(sampler, network, RESOLUTION_CHOICE, batch, epoch);
+}
+
 struct subnetwork sampler_draw(const struct sampler *sampler, const struct network *network,
                                uint64_t group, double epoch) {
     struct subnetwork sub = {0};
-    for (int i = 0; i < network->choice_count; i++)
-        sub.option[i] = (short)draw_option(sampler, network, i, group, epoch);
+    for (int i = 0; i < network->choice_count; i++) {
+        bool of_batch = network->choices[i].kind == CHOICE_RESOLUTION;
+        uint64_t number = of_batch ? group / (uint64_t)sampler->batch_groups : group;
+        sub.option[i] = (short)draw_option(sampler, network, i, number, epoch);
+    }
     return subnetwork_canonical(network, sub);
 }

@@ -95,6 +95,10 @@ void *arena_take(struct arena *arena, size_t bytes) {
     return piece;
 }
 
+void arena_begin_anew(struct arena *arena) {
+    arena->used = arena->guard_count = 0;
+}
+
 int arena_check(const struct arena *arena) {
     int broken = 0;
     for (size_t n = 1; n <= arena->guard_count; n++) {

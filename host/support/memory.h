@@ -24,9 +24,11 @@ void allocate_fail_at(long n);
  * by a guard of 64 bytes that arena_check() verifies. */
 struct arena;
 enum status arena_create(struct arena **arena, size_t bytes, const char *what);
-void *arena_take(struct arena *arena, size_t bytes); /* zeroed; NULL when it does not fit */
-size_t arena_piece(size_t bytes);                    /* what a piece costs, with its guard */
-int arena_check(const struct arena *arena);          /* how many guards were overwritten */
-void arena_release(struct arena *arena);             /* NULL is fine */
+void *arena_take(struct arena *arena, size_t bytes); /* NULL when it does not fit; zeroed the first
+                                                        time that its place is taken */
+void arena_begin_anew(struct arena *arena); /* all is free again; contents stay until overwritten */
+size_t arena_piece(size_t bytes);           /* what a piece costs, with its guard */
+int arena_check(const struct arena *arena); /* how many guards were overwritten */
+void arena_release(struct arena *arena);    /* NULL is fine */
 
 #endif

@@ -79,7 +79,8 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
     char state_path[RUN_PATH], path[RUN_PATH], hash_text[HASH_TEXT], took[FORMAT_SIZE];
     struct sampler sampler = {.seed = run->config.seed,
                               .kind = config->draw,
-                              .warmup_epochs = config->width_warmup_epochs};
+                              .warmup_epochs = config->width_warmup_epochs,
+                              .batch_groups = config->subnets_per_batch};
     struct training_task task = {.name = "supernet",
                                  .config = &config->training,
                                  .network = &run->config.network,
