@@ -128,7 +128,7 @@ static void a_teacher_replaces_the_labels(void **state) {
         options.images = TASK_BATCH;
         assert_int_equal(pool_create(&pool, 1), STATUS_OK);
         assert_int_equal(teacher_create(&fixture.task.teacher, &fixture.network, ops_cpu(), pool,
-                                        &options, weights, &calibration),
+                                        &options, weights, &calibration, 0),
                          STATUS_OK);
         fixture.task.teacher_weight = 1;
         fixture.task.temperature = 2;

@@ -23,7 +23,8 @@ struct part {
 
 static enum status load_parts(struct part *parts, const struct options *options,
                               const struct config *config, const struct network *network) {
-    const struct picture_recipe recipe = picture_sets_recipe(config, network);
+    const struct picture_recipe recipe =
+        picture_sets_recipe(config, network_resolution(network, 0));
     for (int i = 0; i < options->picture_count; i++)
         TRY(picture_file_load(&parts[i].pictures, &parts[i].origin, options->pictures[i], &recipe));
     return STATUS_OK;

@@ -20,6 +20,7 @@ struct slot {
     int *images;
 
     int64_t step; /* -1: holds no batch */
+    const struct picture_feed *feed;
     atomic_int next;
     int threads; /* that work on it */
     int made;    /* pictures, by threads that have left it */
@@ -65,12 +66,20 @@ static void order_epoch(struct loader *loader, int64_t epoch) {
     loader->epoch = epoch;
 }
 
+static const struct picture_feed *feed_of(const struct loader *loader, int64_t step) {
+    const struct loader_options *options = &loader->options;
+    return options->feed_of == NULL
+               ? &options->feed
+               : options->feed_of(options->context, step, (double)step / loader->batches);
+}
+
 static void begin_batch(struct loader *loader, struct slot *slot, int64_t step) {
     int batch_images = loader->options.batch_images;
     order_epoch(loader, step / loader->batches);
     memcpy(slot->images, loader->order + step % loader->batches * (int64_t)batch_images,
            (size_t)batch_images * sizeof *slot->images);
     slot->step = step;
+    slot->feed = feed_of(loader, step);
     slot->made = 0;
     slot->failed = batch_images;
     slot->status = STATUS_OK;
@@ -115,6 +124,7 @@ static void keep_failure(struct slot *slot, int picture, enum status status) {
 /* Called with the lock, which it gives up while it makes pictures. */
 static void make_pictures(struct loader *loader, struct slot *slot, void *work) {
     const struct loader_options *options = &loader->options;
+    const struct picture_feed *feed = slot->feed;
     struct picture_view view = {.seed = options->seed,
                                 .epoch = (uint64_t)(slot->step / loader->batches)};
     int made = 0;
@@ -122,9 +132,9 @@ static void make_pictures(struct loader *loader, struct slot *slot, void *work) 
     pthread_mutex_unlock(&loader->lock);
     for (int i; (i = atomic_fetch_add(&slot->next, 1)) < options->batch_images; made++) {
         view.image = slot->images[i];
-        enum status status = options->feed.make(
-            options->feed.source, work, &view,
-            slot->pictures + (size_t)i * options->feed.picture_bytes, &slot->labels[i]);
+        enum status status =
+            feed->make(feed->source, work, &view, slot->pictures + (size_t)i * feed->picture_bytes,
+                       &slot->labels[i]);
         if (status != STATUS_OK) {
             pthread_mutex_lock(&loader->lock);
             keep_failure(slot, i, status);

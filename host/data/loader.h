@@ -34,6 +34,11 @@ struct loader;
 
 struct loader_options {
     struct picture_feed feed;
+    /* Where pictures have several sizes: the feed of a step (epoch is its fraction), a pure
+     * function that any thread may call. `feed` is that of the largest ones, whose working memory
+     * serves all. NULL: always `feed`. */
+    const struct picture_feed *(*feed_of)(const void *context, int64_t step, double epoch);
+    const void *context;
     const int *indices; /* images to use; outlives the loader */
     int count;
     int batch_images;
@@ -44,7 +49,8 @@ struct loader_options {
 };
 
 struct loaded_batch {
-    const uint8_t *pictures; /* [batch_images][picture_bytes], valid until the next call */
+    const uint8_t *pictures; /* [batch_images][picture_bytes of its feed], valid until the next call
+                              */
     const int *labels;
 };
 

@@ -28,9 +28,12 @@ static enum status report_iteration(const struct run *run, const struct search_s
     return STATUS_OK;
 }
 
-static enum status score(struct scorer *scorer, struct sample_file *file, struct sample *sample) {
+static enum status score(struct run *run, struct scorer *scorer, struct sample_file *file,
+                         struct sample *sample) {
     if (sample->known || sample_file_score(file, sample))
         return STATUS_OK;
+    int resolution = subnetwork_resolution(&run->config.network, &sample->sub);
+    TRY(picture_sets_decode(&run->sets, resolution, run->pool));
     TRY(scorer_score(scorer, &sample->sub, &sample->score));
     return sample_file_keep_score(file, sample);
 }
@@ -45,7 +48,7 @@ static enum status score_samples(struct run *run, struct scorer *scorer, struct 
                         "the search is stopped before sample %d; the same command goes on",
                         samples[i].number);
         }
-        TRY(score(scorer, file, &samples[i]));
+        TRY(score(run, scorer, file, &samples[i]));
         snprintf(line, sizeof line, "search: iteration %d, sample %d of %d", samples[i].iteration,
                  i + 1, count);
         log_status_line(run->log, line);
@@ -138,7 +141,7 @@ static enum status create_scorer(struct run *run, struct scorer *scorer) {
         allocate(&weights, parameters.size + READ_SLACK, sizeof(real), "the super-network"));
     TRY_CLEANUP(supernet_weights(run, &parameters, weights));
     TRY_CLEANUP(scorer_create(scorer, &run->config.network, run->ops, run->pool, &options, weights,
-                              &run->sets.calibration, &run->sets.scored));
+                              run->sets.calibration, run->sets.scored));
 done:
     free(weights);
     parameters_release(&parameters);

@@ -16,7 +16,7 @@ enum status scorer_create(struct scorer *scorer, const struct network *supernet,
                           const struct ops *ops, struct pool *pool,
                           const struct pass_options *options, const real *weights,
                           const struct image_set *calibration, const struct image_set *holdout) {
-    *scorer = (struct scorer){.calibration = *calibration, .holdout = *holdout};
+    *scorer = (struct scorer){.network = supernet, .calibration = calibration, .holdout = holdout};
     enum status status = create(scorer, supernet, ops, pool, options, weights);
     if (status != STATUS_OK)
         scorer_release(scorer);
@@ -31,8 +31,11 @@ void scorer_release(struct scorer *scorer) {
 
 enum status scorer_score(struct scorer *scorer, const struct subnetwork *sub, double *score) {
     struct evaluation evaluation;
-    TRY(evaluator_calibrate(scorer->evaluator, sub, &scorer->calibration, scorer->statistics));
-    TRY(evaluator_run(scorer->evaluator, sub, scorer->statistics, &scorer->holdout, &evaluation));
+    int resolution = subnetwork_resolution(scorer->network, sub);
+    TRY(evaluator_calibrate(scorer->evaluator, sub, &scorer->calibration[resolution],
+                            scorer->statistics));
+    TRY(evaluator_run(scorer->evaluator, sub, scorer->statistics, &scorer->holdout[resolution],
+                      &evaluation));
     *score = evaluation.accuracy;
     return STATUS_OK;
 }

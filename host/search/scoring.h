@@ -7,12 +7,14 @@
 #include "training/evaluation.h"
 
 struct scorer {
+    const struct network *network;
     struct evaluator *evaluator;
-    struct image_set calibration, holdout;
-    real *statistics; /* of the sub-network scored last */
+    const struct image_set *calibration, *holdout; /* [resolution] */
+    real *statistics;                              /* of the sub-network scored last */
 };
 
-/* Borrows network, ops, pool and images; weights are read now. */
+/* Borrows network, ops, pool and images, whose sets need to be there only when a sub-network of
+ * their resolution is scored; weights are read now. */
 enum status scorer_create(struct scorer *scorer, const struct network *supernet,
                           const struct ops *ops, struct pool *pool,
                           const struct pass_options *options, const real *weights,

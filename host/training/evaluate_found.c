@@ -14,14 +14,16 @@ static const char *evaluation_path(const struct run *run, const char *name, char
     return run_path(run, file, path);
 }
 
-static enum status predict(struct run *run, const char *name, const struct pictures *pictures,
-                           struct predictions *predictions) {
+static enum status predict(struct run *run, const char *name, struct predictions *predictions) {
     struct trained trained;
+    const struct pictures *test = &run->test;
+    enum status status;
     TRY(trained_open(&trained, &run->config, name, run->ops, run->pool));
-    enum status status =
-        predictions_create(predictions, pictures->count, trained.network.classes, pictures->labels);
-    if (status == STATUS_OK)
-        status = trained_predict(&trained, pictures, predictions->logits);
+    TRY_CLEANUP(run_test_pictures(run, &trained.network));
+    TRY_CLEANUP(
+        predictions_create(predictions, test->count, trained.network.classes, test->labels));
+    status = trained_predict(&trained, test, predictions->logits);
+done:
     trained_close(&trained);
     return status;
 }
@@ -32,8 +34,7 @@ enum status evaluate_found(struct run *run, const char *name, const char *predic
     char path[RUN_PATH];
     enum status status;
     *tables = (struct tables){0};
-    TRY_CLEANUP(run_test_pictures(run));
-    TRY_CLEANUP(predict(run, name, &run->test, &predictions));
+    TRY_CLEANUP(predict(run, name, &predictions));
     TRY_CLEANUP(tables_make(tables, &predictions));
     if (predictions_path != NULL)
         TRY_CLEANUP(predictions_write(&predictions, predictions_path, name));

@@ -7,8 +7,8 @@
 struct evaluator {
     struct pass *pass;
     const struct memory *memory;
+    const struct network *network;
     int batch, classes;
-    size_t picture_bytes;
     uint8_t *pictures; /* [batch] */
     int *labels;       /* [batch] */
     double *sums;      /* [statistics] of a calibration */
@@ -33,10 +33,10 @@ static enum status create_parts(struct evaluator *evaluator, const struct networ
     evaluator->batch = options.images;
     evaluator->classes = network->classes;
     evaluator->memory = ops->memory;
-    evaluator->picture_bytes = (size_t)network->height * network->width * network->channels;
+    evaluator->network = network;
+    size_t picture = (size_t)network->height * network->width * network->channels;
     size_t statistics = pass_statistics(evaluator->pass)->size, batch = evaluator->batch;
-    TRY(ops->memory->take_shared(&evaluator->pictures, batch * evaluator->picture_bytes,
-                                 "a batch of pictures"));
+    TRY(ops->memory->take_shared(&evaluator->pictures, batch * picture, "a batch of pictures"));
     TRY(ops->memory->take_shared(&evaluator->labels, batch * sizeof(int), "a batch of labels"));
     TRY(allocate(&evaluator->sums, statistics, sizeof(double), "sums of statistics"));
     return allocate(&evaluator->statistics, statistics + READ_SLACK, sizeof(real),
@@ -91,11 +91,13 @@ static enum status gather(struct evaluator *evaluator, const struct subnetwork *
     int batches = batches_of(evaluator, images);
     int first = (int)((int64_t)images->count * b / batches);
     int end = (int)((int64_t)images->count * (b + 1) / batches);
+    const struct network *network = evaluator->network;
+    struct resolution size = network_resolution(network, subnetwork_resolution(network, sub));
+    size_t picture = (size_t)size.height * size.width * network->channels;
     for (int i = first; i < end; i++) {
         int image = images->indices ? images->indices[i] : i;
-        memcpy(evaluator->pictures + (size_t)(i - first) * evaluator->picture_bytes,
-               images->pictures->pixels + (size_t)image * evaluator->picture_bytes,
-               evaluator->picture_bytes);
+        memcpy(evaluator->pictures + (size_t)(i - first) * picture,
+               images->pictures->pixels + (size_t)image * picture, picture);
         if (images->pictures->labels != NULL)
             evaluator->labels[i - first] = images->pictures->labels[image];
     }

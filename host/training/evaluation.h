@@ -6,7 +6,8 @@
 #include "data/dataset.h"
 #include "supernet/pass.h"
 
-/* Pictures as they are, without augmentation. Borrowed. */
+/* Pictures as they are, without augmentation, of the resolution that the sub-network reads.
+ * Borrowed. */
 struct image_set {
     const struct pictures *pictures;
     const int *indices; /* [count] into pictures; NULL: the first `count` */
@@ -15,8 +16,8 @@ struct image_set {
 
 struct evaluator; /* owns a forward-only pass and buffers; borrows network, ops and pool */
 
-/* options: epsilon, mean and deviation count; images: the batch, 0 for one that suits the size of
- * the pictures (a pure function of the network, since calibration depends on it). */
+/* options: epsilon, mean and deviation count; images: the batch, 0 for one that suits the largest
+ * pictures (a pure function of the network, since calibration depends on it). */
 enum status evaluator_create(struct evaluator **evaluator, const struct network *network,
                              const struct ops *ops, struct pool *pool,
                              const struct pass_options *options);

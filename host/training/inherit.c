@@ -19,17 +19,17 @@ done:
     return status;
 }
 
-enum status inherit(const struct run *run, const struct network *alone,
+enum status inherit(const struct run *run, const struct network *alone, int resolution,
                     const struct parameters *parameters, real *weights, real *statistics) {
     struct evaluator *evaluator;
     struct subnetwork whole = subnetwork_largest(alone);
     struct pass_options options = run_pass_options(&run->config);
-    struct image_set calibration = run->sets.calibration;
+    const struct image_set *calibration = &run->sets.calibration[resolution];
     TRY(cut_weights(run, parameters, weights));
     TRY(evaluator_create(&evaluator, alone, run->ops, run->pool, &options));
     enum status status = evaluator_weights(evaluator, weights);
     if (status == STATUS_OK)
-        status = evaluator_calibrate(evaluator, &whole, &calibration, statistics);
+        status = evaluator_calibrate(evaluator, &whole, calibration, statistics);
     evaluator_release(evaluator);
     return status;
 }

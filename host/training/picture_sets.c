@@ -39,12 +39,11 @@ static enum status check_source(const struct config *config, const struct pictur
     return STATUS_OK;
 }
 
-struct picture_recipe picture_sets_recipe(const struct config *config,
-                                          const struct network *network) {
+struct picture_recipe picture_sets_recipe(const struct config *config, struct resolution size) {
     const struct data_config *data = &config->data;
-    struct picture_recipe recipe = {.height = network->height,
-                                    .width = network->width,
-                                    .channels = network->channels,
+    struct picture_recipe recipe = {.height = size.height,
+                                    .width = size.width,
+                                    .channels = config->network.channels,
                                     .centre = in_memory(config) ? 0 : data->centre,
                                     .scale = {data->smallest_crop, 1},
                                     .ratio = {1 / data->crop_ratio, data->crop_ratio},
@@ -67,7 +66,7 @@ static enum status open_source(struct picture_source **source, struct bad_pictur
 /* Numbers in the order of a draw, and how many of them a set takes; 0 wanted: all. `stream` keeps
  * the draws apart. */
 static enum status draw(struct picture_sets *sets, const struct config *config, int stream,
-                        int wanted, struct image_set *set) {
+                        int wanted) {
     const struct split *split = &sets->split;
     const int *from = stream == CALIBRATION ? split->train : split->holdout;
     int available = stream == CALIBRATION ? split->train_count : split->holdout_count;
@@ -76,15 +75,19 @@ static enum status draw(struct picture_sets *sets, const struct config *config, 
     TRY(allocate(&sets->drawn[stream], (size_t)available, sizeof(int), "drawn images"));
     memcpy(sets->drawn[stream], from, (size_t)available * sizeof(int));
     random_shuffle(&sequence, sets->drawn[stream], available);
-    *set = (struct image_set){.pictures = &sets->pictures,
-                              .indices = sets->drawn[stream],
-                              .count = wanted > 0 && wanted < available ? wanted : available};
+    sets->drawn_count[stream] = wanted > 0 && wanted < available ? wanted : available;
     return STATUS_OK;
 }
 
 static enum status draw_sets(struct picture_sets *sets, const struct config *config) {
-    TRY(draw(sets, config, CALIBRATION, config->search.calibration_images, &sets->calibration));
-    return draw(sets, config, SCORED, config->search.holdout_images, &sets->scored);
+    TRY(draw(sets, config, CALIBRATION, config->search.calibration_images));
+    return draw(sets, config, SCORED, config->search.holdout_images);
+}
+
+static struct image_set set_in_memory(const struct picture_sets *sets, int stream) {
+    return (struct image_set){.pictures = &sets->pictures,
+                              .indices = sets->drawn[stream],
+                              .count = sets->drawn_count[stream]};
 }
 
 static enum status load_pictures(struct picture_sets *sets, const struct config *config) {
@@ -93,36 +96,49 @@ static enum status load_pictures(struct picture_sets *sets, const struct config 
     TRY(split_make(&sets->split, &sets->pictures, &config->data, config->seed));
     sets->augmented =
         (struct augmented_pictures){&sets->pictures, config->data.crop_padding, config->data.flip};
-    sets->feed = augmented_feed(&sets->augmented);
+    sets->feeds[0] = augmented_feed(&sets->augmented);
     sets->threads = 1;
-    return draw_sets(sets, config);
+    TRY(draw_sets(sets, config));
+    sets->calibration[0] = set_in_memory(sets, CALIBRATION);
+    sets->scored[0] = set_in_memory(sets, SCORED);
+    return STATUS_OK;
 }
 
-static enum status decode_set(struct picture_sets *sets, int stream, struct pool *pool,
-                              struct image_set *set) {
-    struct pictures *decoded = &sets->decoded[stream];
-    TRY(encoded_decode(decoded, &sets->encoded, set->indices, set->count, pool));
+static enum status decode_set(struct picture_sets *sets, int stream, int resolution,
+                              struct pool *pool, struct image_set *set) {
+    struct pictures *decoded = &sets->decoded[stream][resolution];
+    TRY(encoded_decode(decoded, &sets->encoded[resolution], sets->drawn[stream],
+                       sets->drawn_count[stream], pool));
     *set = (struct image_set){.pictures = decoded, .count = decoded->count};
     return STATUS_OK;
 }
 
+enum status picture_sets_decode(struct picture_sets *sets, int resolution, struct pool *pool) {
+    if (sets->source == NULL || sets->calibration[resolution].count > 0)
+        return STATUS_OK;
+    TRY(decode_set(sets, CALIBRATION, resolution, pool, &sets->calibration[resolution]));
+    return decode_set(sets, SCORED, resolution, pool, &sets->scored[resolution]);
+}
+
 static enum status open_pictures(struct picture_sets *sets, const struct config *config,
                                  struct pool *pool) {
-    struct encoded_pictures *encoded = &sets->encoded;
     TRY(open_source(&sets->source, &sets->bad, config, DATA_TRAIN, pool));
     TRY(holdout_split(&sets->split, sets->source, &config->data, config->seed));
-    *encoded = (struct encoded_pictures){.source = sets->source,
-                                         .recipe = picture_sets_recipe(config, &config->network),
-                                         .bad = sets->bad,
-                                         .stand_ins = sets->split.train,
-                                         .stand_in_count = sets->split.train_count};
-    sets->feed = encoded_feed(encoded);
+    for (int i = 0; i < network_resolutions(&config->network); i++) {
+        struct picture_recipe recipe =
+            picture_sets_recipe(config, network_resolution(&config->network, i));
+        sets->encoded[i] = (struct encoded_pictures){.source = sets->source,
+                                                     .recipe = recipe,
+                                                     .bad = sets->bad,
+                                                     .stand_ins = sets->split.train,
+                                                     .stand_in_count = sets->split.train_count};
+        sets->feeds[i] = encoded_feed(&sets->encoded[i]);
+    }
     sets->threads = config->data.decoders > 0 ? config->data.decoders
                     : pool == NULL            ? 1
                                               : pool_threads(pool);
     TRY(draw_sets(sets, config));
-    TRY(decode_set(sets, CALIBRATION, pool, &sets->calibration));
-    return decode_set(sets, SCORED, pool, &sets->scored);
+    return picture_sets_decode(sets, 0, pool);
 }
 
 enum status picture_sets_load(struct picture_sets *sets, const struct config *config,
@@ -135,7 +151,8 @@ enum status picture_sets_load(struct picture_sets *sets, const struct config *co
 void picture_sets_release(struct picture_sets *sets) {
     for (int i = 0; i < 2; i++) {
         free(sets->drawn[i]);
-        pictures_release(&sets->decoded[i]);
+        for (int resolution = 0; resolution < MAX_RESOLUTIONS; resolution++)
+            pictures_release(&sets->decoded[i][resolution]);
     }
     split_release(&sets->split);
     pictures_release(&sets->pictures);
@@ -146,9 +163,9 @@ void picture_sets_release(struct picture_sets *sets) {
 
 static enum status decode_test(struct pictures *pictures, const struct picture_source *source,
                                struct bad_pictures *bad, const struct config *config,
-                               struct pool *pool) {
+                               struct resolution size, struct pool *pool) {
     const struct encoded_pictures encoded = {
-        .source = source, .recipe = picture_sets_recipe(config, &config->network), .bad = bad};
+        .source = source, .recipe = picture_sets_recipe(config, size), .bad = bad};
     int count = picture_source_count(source), wanted = config->data.test_images, *numbers;
     if (wanted > count)
         return fail(STATUS_USAGE, "data.test_images is %d, but %s has only %d test images", wanted,
@@ -164,7 +181,8 @@ static enum status decode_test(struct pictures *pictures, const struct picture_s
 }
 
 enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **bad,
-                              const struct config *config, struct pool *pool) {
+                              const struct config *config, struct resolution size,
+                              struct pool *pool) {
     struct picture_source *source = NULL;
     enum status status;
     *bad = NULL;
@@ -174,7 +192,7 @@ enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **b
         return check_pictures(config, pictures);
     }
     TRY_CLEANUP(open_source(&source, bad, config, DATA_TEST, pool));
-    TRY_CLEANUP(decode_test(pictures, source, *bad, config, pool));
+    TRY_CLEANUP(decode_test(pictures, source, *bad, config, size, pool));
 done:
     picture_source_close(source);
     return status;

@@ -10,34 +10,42 @@
 #include "training/evaluation.h"
 
 struct picture_sets {
-    struct split split;                   /* the training part's pictures by number */
-    struct picture_feed feed;             /* those numbers, as training sees them */
-    int threads;                          /* that make them */
-    struct image_set calibration, scored; /* drawn from training and hold-out pictures */
+    struct split split; /* the training part's pictures by number */
+    /* By resolution; feeds: those numbers, as training sees them */
+    struct picture_feed feeds[MAX_RESOLUTIONS];
+    int threads; /* that make them */
+    /* Drawn from training and hold-out pictures, the same ones for each resolution. */
+    struct image_set calibration[MAX_RESOLUTIONS], scored[MAX_RESOLUTIONS];
 
     struct picture_source *source; /* NULL: all pictures are in memory */
     struct bad_pictures *bad;      /* of the source */
-    struct encoded_pictures encoded;
+    struct encoded_pictures encoded[MAX_RESOLUTIONS];
     struct pictures pictures; /* in memory: the whole part */
     struct augmented_pictures augmented;
-    int *drawn[2];              /* numbers of the two image sets */
-    struct pictures decoded[2]; /* of a source: their pictures */
+    int *drawn[2]; /* numbers of the two image sets */
+    int drawn_count[2];
+    struct pictures decoded[2][MAX_RESOLUTIONS]; /* of a source: their pictures */
 };
 
 /* Starts as zeros, and does not move from then on; there is something to release also on failure.
  * Errors name file or key; pictures that are not what the network reads are one. */
 enum status picture_sets_load(struct picture_sets *sets, const struct config *config,
                               struct pool *pool);
+/* The image sets of a resolution, where there are several: those of the largest are loaded above,
+ * the others are decoded when they are first wanted, and stay: images x height x width x channels
+ * bytes each. */
+enum status picture_sets_decode(struct picture_sets *sets, int resolution, struct pool *pool);
 void picture_sets_release(struct picture_sets *sets);
 
-/* The test part, all in memory, as evaluation sees it. *bad: the bad ones among them, to be
+/* The test part, all in memory, as the evaluation of a network with pictures of this size sees it.
+ * *bad: the bad ones among them, to be
  * released by the caller also on failure; NULL where a source cannot have any. */
 enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **bad,
-                              const struct config *config, struct pool *pool);
+                              const struct config *config, struct resolution size,
+                              struct pool *pool);
 
 /* How a picture file becomes one that a network of the run reads; a run on pictures in memory (idx)
  * knows no cut: there the whole file is stretched. */
-struct picture_recipe picture_sets_recipe(const struct config *config,
-                                          const struct network *network);
+struct picture_recipe picture_sets_recipe(const struct config *config, struct resolution size);
 
 #endif

@@ -125,11 +125,12 @@ enum status run_load_pictures(struct run *run) {
     return holdout_write(run_path(run, "holdout.txt", path), run->sets.source, &run->sets.split);
 }
 
-enum status run_test_pictures(struct run *run) {
+enum status run_test_pictures(struct run *run, const struct network *found) {
     struct bad_pictures *bad;
     if (run->test.count > 0)
         return STATUS_OK;
-    enum status status = picture_sets_test(&run->test, &bad, &run->config, run->pool);
+    enum status status =
+        picture_sets_test(&run->test, &bad, &run->config, network_resolution(found, 0), run->pool);
     say_bad_pictures(run, bad, 0);
     bad_pictures_release(bad);
     if (status != STATUS_OK)

@@ -49,8 +49,9 @@ enum status run_load_pictures(struct run *run);
 /* Names in the log what was left out since the last call; that it cannot be said is no error. */
 void run_say_bad_pictures(struct run *run);
 
-/* Loads the test pictures, for the last step alone, the first time that it is called. */
-enum status run_test_pictures(struct run *run);
+/* Loads the test pictures, for the last step alone, the first time that it is called: as a found
+ * network reads them. */
+enum status run_test_pictures(struct run *run, const struct network *found);
 
 /* Of a configuration alone: threads (0 means one per core of ours), and what every pass needs. */
 int run_threads(const struct config *config);

@@ -12,8 +12,9 @@ struct teacher {
 static enum status create_parts(struct teacher *teacher, const struct network *supernet,
                                 const struct ops *ops, struct pool *pool,
                                 const struct pass_options *options, const real *weights,
-                                const struct image_set *calibration) {
+                                const struct image_set *calibration, int resolution) {
     teacher->largest = subnetwork_largest(supernet);
+    teacher->largest.option[RESOLUTION_CHOICE] = (short)resolution;
     TRY(evaluator_create(&teacher->evaluator, supernet, ops, pool, options));
     TRY(allocate(&teacher->statistics, evaluator_statistics(teacher->evaluator)->size + READ_SLACK,
                  sizeof(real), "the teacher's statistics"));
@@ -27,9 +28,10 @@ static enum status create_parts(struct teacher *teacher, const struct network *s
 enum status teacher_create(struct teacher **teacher, const struct network *supernet,
                            const struct ops *ops, struct pool *pool,
                            const struct pass_options *options, const real *weights,
-                           const struct image_set *calibration) {
+                           const struct image_set *calibration, int resolution) {
     TRY(allocate(teacher, 1, sizeof **teacher, "a teacher"));
-    enum status status = create_parts(*teacher, supernet, ops, pool, options, weights, calibration);
+    enum status status =
+        create_parts(*teacher, supernet, ops, pool, options, weights, calibration, resolution);
     if (status != STATUS_OK) {
         teacher_release(*teacher);
         *teacher = NULL;

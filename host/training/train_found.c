@@ -26,6 +26,7 @@ struct found {
     uint64_t hash;
     char hash_text[HASH_TEXT];
     struct network network;
+    int resolution; /* of the super-network's */
     struct parameters parameters, statistics;
     struct training_state state;
     int *images; /* training + hold-out images, if both are trained on */
@@ -62,6 +63,10 @@ static enum status found_open(struct found *found, const struct run *run, const 
     file_of(run, name, "state.safetensors", found->state_path);
     TRY(hash_found(run, found));
     TRY(network_read(&found->network, found->yaml));
+    found->resolution = network_find_resolution(&run->config.network, &found->network);
+    if (found->resolution < 0)
+        return fail(STATUS_USAGE, "%s reads pictures of %dx%d, which is no size of network.input",
+                    found->yaml, found->network.height, found->network.width);
     TRY(parameters_of(&found->parameters, &found->network));
     TRY(statistics_of(&found->statistics, &found->network));
     names_timm(&found->network, &found->parameters);
@@ -100,7 +105,8 @@ static enum status begin_state(const struct run *run, struct found *found) {
         TRY(weights_read(init, &found->parameters, state->weights, &found->statistics,
                          state->running));
     } else if (run->config.train.inherit) {
-        TRY(inherit(run, &found->network, &found->parameters, state->weights, state->running));
+        TRY(inherit(run, &found->network, found->resolution, &found->parameters, state->weights,
+                    state->running));
     } else {
         parameters_initialise(&found->parameters, own_seed(run), state->weights);
         parameters_initialise(&found->statistics, own_seed(run), state->running);
@@ -118,12 +124,12 @@ static enum status create_teacher(const struct run *run, struct found *found) {
         return STATUS_OK;
     struct pass_options options = run_pass_options(&run->config);
     options.images = config->training.batch_images;
-    struct image_set calibration = run->sets.calibration;
     TRY(parameters_of(&parameters, &run->config.network));
     TRY_CLEANUP(allocate(&weights, parameters.size + READ_SLACK, sizeof(real), "the teacher"));
     TRY_CLEANUP(supernet_weights(run, &parameters, weights));
     TRY_CLEANUP(teacher_create(&found->teacher, &run->config.network, run->ops, run->pool, &options,
-                               weights, &calibration));
+                               weights, &run->sets.calibration[found->resolution],
+                               found->resolution));
 done:
     free(weights);
     parameters_release(&parameters);
@@ -133,7 +139,7 @@ done:
 static enum status choose_images(const struct run *run, struct found *found,
                                  struct loader_options *images) {
     const struct split *split = &run->sets.split;
-    *images = (struct loader_options){.feed = run->sets.feed,
+    *images = (struct loader_options){.feed = run->sets.feeds[found->resolution],
                                       .indices = split->train,
                                       .count = split->train_count,
                                       .threads = run->sets.threads,
@@ -199,7 +205,7 @@ static enum status test_accuracy(struct run *run, const struct found *found, con
     struct subnetwork whole = subnetwork_largest(&found->network);
     struct pass_options options = run_pass_options(&run->config);
     enum status status;
-    TRY(run_test_pictures(run));
+    TRY(run_test_pictures(run, &found->network));
     struct image_set images = {.pictures = &run->test, .count = run->test.count};
     TRY_CLEANUP(evaluator_create(&evaluator, &found->network, run->ops, run->pool, &options));
     TRY_CLEANUP(evaluator_weights(evaluator, weights));
@@ -237,6 +243,7 @@ enum status train_found(struct run *run, const char *name) {
         goto done;
     }
     TRY_CLEANUP(run_load_pictures(run));
+    TRY_CLEANUP(picture_sets_decode(&run->sets, found.resolution, run->pool));
     TRY_CLEANUP(train_network(run, &found));
     TRY_CLEANUP(write_result(run, &found));
 done:
