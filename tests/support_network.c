@@ -52,6 +52,23 @@ void network_add_classifier(struct network *network) {
                 (struct dimensions){.width = OPTIONS(network->classes)});
 }
 
+void network_add_resolutions(struct network *network, const int *heights, const int *widths) {
+    struct choice *choice = &network->choices[RESOLUTION_CHOICE];
+    memmove(choice + 1, choice, (size_t)network->choice_count * sizeof *choice);
+    network->choice_count++;
+    *choice = (struct choice){.name = "resolution", .kind = CHOICE_RESOLUTION};
+    for (; heights[choice->count] != 0; choice->count++) {
+        choice->options[choice->count] = heights[choice->count];
+        network->widths[choice->count] = widths[choice->count];
+    }
+    for (int i = 0; i < network->layer_count; i++) {
+        struct layer *layer = &network->layers[i];
+        int *each[] = {&layer->width, &layer->expand, &layer->kernel, &layer->present};
+        for (int j = 0; j < 4; j++)
+            *each[j] += *each[j] >= 0;
+    }
+}
+
 void network_s(struct network *network, int height, int width, int channels, const int kernels[8]) {
     static const int rows[8][3] = {{16, 48, 1}, {16, 48, 2}, {24, 64, 1}, {24, 72, 2},
                                    {32, 72, 1}, {32, 96, 1}, {32, 96, 1}, {32, 96, 2}};

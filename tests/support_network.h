@@ -21,6 +21,11 @@ int network_add(struct network *network, struct layer layer, struct dimensions d
 void network_add_pool(struct network *network);
 void network_add_classifier(struct network *network);
 
+/* Pictures of several sizes, from that of a network without the choice on; before its other
+ * choices.
+ */
+void network_add_resolutions(struct network *network, const int *heights, const int *widths);
+
 /* Net S: stem of 16 and eight inverted residuals of (width, expand, stride) (16,48,1) (16,48,2)
  * (24,64,1) (24,72,2) (32,72,1) (32,96,1) (32,96,1) (32,96,2), with ReLU6; kernels as given, the
  * widths pinned. */

@@ -1,0 +1,291 @@
+/* Pictures of several sizes as a choice of the search: what a sub-network of one costs and is,
+ * which one a batch has, and that a pass made for several gives the bits of one made for that size
+ * alone. */
+#include "network/subnetwork_json.h"
+#include "search/shrink.h"
+#include "supernet/sampler.h"
+#include "support_network.h"
+#include "support_pass.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SIZES = 3, GROUPS = 4 };
+static const int heights[] = {PASS_HEIGHT, 6, 3, 0}, widths[] = {PASS_WIDTH, 5, 2, 0};
+
+static void several(struct network *network) {
+    pass_network(network);
+    network_add_resolutions(network, heights, widths);
+    assert_int_equal(network_check(network), STATUS_OK);
+}
+
+/* The same network for pictures of one of the sizes, without the choice. */
+static void only(struct network *network, int resolution) {
+    pass_network(network);
+    network->height = heights[resolution];
+    network->width = widths[resolution];
+    assert_int_equal(network_check(network), STATUS_OK);
+}
+
+static struct subnetwork without_resolution(const struct subnetwork *sub) {
+    struct subnetwork other = {{0}};
+    memcpy(other.option, sub->option + 1, sizeof other.option - sizeof other.option[0]);
+    return other;
+}
+
+static struct subnetwork draw(const struct network *network, int resolution, uint32_t number) {
+    struct subnetwork sub = pass_draw(network, number);
+    sub.option[RESOLUTION_CHOICE] = (short)resolution;
+    return sub;
+}
+
+/* By hand: a 3x3 stem of 4 at stride 2 on one channel, a 1x1 convolution of 6, 2 classes. */
+static void multiplications_follow_the_pictures(void **state) {
+    (void)state;
+    struct network network;
+    network_begin(&network, 8, 6, 1, 2);
+    network_add(
+        &network,
+        (struct layer){.name = "stem", .kind = LAYER_CONVOLUTION, .norm = true, .stride = 2},
+        (struct dimensions){.width = OPTIONS(4), .kernel = OPTIONS(3)});
+    network_add(&network, (struct layer){.name = "head", .kind = LAYER_CONVOLUTION, .norm = true},
+                (struct dimensions){.width = OPTIONS(6), .kernel = OPTIONS(1)});
+    network_add_pool(&network);
+    network_add_classifier(&network);
+    network_add_resolutions(&network, OPTIONS(8, 5), OPTIONS(6, 4));
+    assert_int_equal(network_check(&network), STATUS_OK);
+    struct subnetwork largest = subnetwork_largest(&network);
+    struct subnetwork smallest = subnetwork_smallest(&network);
+    struct cost large = network_cost(&network, &largest), small = network_cost(&network, &smallest);
+    assert_true(large.macs == 4 * 3 * (9 * 4 + 4 * 6) + 6 * 2);
+    assert_true(small.macs == 3 * 2 * (9 * 4 + 4 * 6) + 6 * 2);
+    assert_true(large.parameters == small.parameters);
+    network_release(&network);
+}
+
+static void an_extraction_has_one_size(void **state) {
+    (void)state;
+    struct network network, alone;
+    several(&network);
+    for (int resolution = 0; resolution < SIZES; resolution++) {
+        struct subnetwork sub = draw(&network, resolution, 3), again;
+        struct subnetwork whole = subnetwork_largest(&network);
+        assert_int_equal(network_extract(&alone, &network, &sub), STATUS_OK);
+        assert_int_equal(network_check(&alone), STATUS_OK);
+        assert_int_equal(alone.height, heights[resolution]);
+        assert_int_equal(alone.width, widths[resolution]);
+        assert_int_equal(network_resolutions(&alone), 1);
+        assert_int_equal(network_find_resolution(&network, &alone), resolution);
+        assert_true(network_cost(&alone, &whole).macs == network_cost(&network, &sub).macs);
+        json_t *json = subnetwork_to_json(&network, &sub);
+        assert_int_equal(json_integer_value(json_object_get(json, "resolution")),
+                         heights[resolution]);
+        assert_int_equal(subnetwork_from_json(&network, json, &again), STATUS_OK);
+        sub = subnetwork_canonical(&network, sub);
+        assert_true(subnetwork_equal(&sub, &again));
+        json_decref(json);
+        network_release(&alone);
+    }
+    only(&alone, 1);
+    alone.width++;
+    assert_int_equal(network_find_resolution(&network, &alone), -1);
+    network_release(&alone);
+    network_release(&network);
+}
+
+static void sizes_that_do_not_fall_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        int heights[3], widths[3];
+    } wrong[] = {{{9, 9}, {7, 5}}, {{9, 6}, {7, 7}}, {{9, 6}, {7, 8}}, {{8, 6}, {7, 5}}};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct network network;
+        pass_network(&network);
+        network_add_resolutions(&network, wrong[i].heights, wrong[i].widths);
+        assert_int_equal(network_check(&network), STATUS_USAGE);
+        network_release(&network);
+    }
+}
+
+static void the_pictures_shrink_as_a_layer_does(void **state) {
+    (void)state;
+    struct network network;
+    struct layer_list list;
+    several(&network);
+    for (int resolution = 0; resolution < SIZES; resolution++) {
+        struct subnetwork sub = subnetwork_largest(&network);
+        sub.option[RESOLUTION_CHOICE] = (short)resolution;
+        layers_to_shrink(&network, &sub, &list);
+        assert_int_equal(list.layers[list.count - 1] == LAYER_PICTURES, resolution < SIZES - 1);
+    }
+    network_release(&network);
+}
+
+static void a_batch_has_one_resolution(void **state) {
+    (void)state;
+    struct network network;
+    several(&network);
+    const struct sampler sampler = {.seed = 3, .warmup_epochs = 2, .batch_groups = GROUPS};
+    int orders_differ = 0, last_first = -1;
+    for (uint64_t round = 0; round < 40; round++) {
+        int seen[SIZES] = {0};
+        for (uint64_t card = 0; card < SIZES; card++) {
+            uint64_t batch = round * SIZES + card;
+            int resolution = sampler_resolution(&sampler, &network, batch, 2);
+            for (uint64_t group = 0; group < GROUPS; group++) {
+                struct subnetwork sub = sampler_draw(&sampler, &network, batch * GROUPS + group, 2);
+                assert_int_equal(sub.option[RESOLUTION_CHOICE], resolution);
+            }
+            assert_int_equal(sampler_resolution(&sampler, &network, batch, 0), 0);
+            seen[resolution]++;
+            if (card == 0) {
+                orders_differ += last_first >= 0 && resolution != last_first;
+                last_first = resolution;
+            }
+        }
+        for (int resolution = 0; resolution < SIZES; resolution++)
+            assert_int_equal(seen[resolution], 1);
+    }
+    assert_true(orders_differ > 5);
+    network_release(&network);
+}
+
+/* A pass with everything that it leaves. */
+struct side {
+    struct pass *pass;
+    real *weights, *gradient, *statistics;
+    real logits[PASS_IMAGES * PASS_CLASSES];
+    struct pass_result result;
+};
+
+static void open_side(struct side *side, const struct network *network, bool shared,
+                      struct pool *pool) {
+    side->pass = pass_make(network, ops_cpu(), GROUPS, shared, 0, pool);
+    size_t size = pass_parameters(side->pass)->size + READ_SLACK;
+    side->weights = pass_random_parameters(pass_parameters(side->pass));
+    side->gradient = calloc(size, sizeof(real));
+    side->statistics = calloc(pass_statistics(side->pass)->size + READ_SLACK, sizeof(real));
+    assert_int_equal(pass_set_parameters(side->pass, side->weights), STATUS_OK);
+}
+
+static void close_side(struct side *side) {
+    assert_int_equal(pass_guards_broken(side->pass), 0);
+    pass_release(side->pass);
+    free(side->weights);
+    free(side->gradient);
+    free(side->statistics);
+}
+
+static void set_groups(struct side *side, const struct subnetwork *subs, int count) {
+    struct batch_group groups[GROUPS];
+    for (int g = 0; g < count; g++)
+        groups[g] = (struct batch_group){&subs[g], PASS_IMAGES / count};
+    assert_int_equal(pass_set_groups(side->pass, groups, count), STATUS_OK);
+}
+
+static void train(struct side *side, const struct subnetwork *subs) {
+    struct pass_batch batch = pass_batch_from(0);
+    set_groups(side, subs, GROUPS);
+    assert_int_equal(pass_forward_backward(side->pass, &batch, side->gradient, &side->result),
+                     STATUS_OK);
+    assert_int_equal(pass_logits(side->pass, PASS_IMAGES, side->logits), STATUS_OK);
+}
+
+/* Calibrates on one size of the pictures and evaluates with the statistics given before. */
+static void evaluate(struct side *side, const struct subnetwork *sub) {
+    struct pass_batch batch = pass_batch_from(0);
+    set_groups(side, sub, 1);
+    assert_int_equal(pass_forward(side->pass, &batch, STATISTICS_GIVEN, &side->result), STATUS_OK);
+    assert_int_equal(pass_logits(side->pass, PASS_IMAGES, side->logits), STATUS_OK);
+    assert_int_equal(pass_forward(side->pass, &batch, STATISTICS_BATCH, &side->result), STATUS_OK);
+    assert_int_equal(pass_batch_statistics(side->pass, side->statistics), STATUS_OK);
+}
+
+static void assert_same(const struct side *a, const struct side *b) {
+    assert_memory_equal(a->logits, b->logits, sizeof a->logits);
+    assert_true(a->result.loss == b->result.loss);
+    assert_memory_equal(a->gradient, b->gradient, pass_parameters(a->pass)->size * sizeof(real));
+    assert_memory_equal(a->statistics, b->statistics,
+                        pass_statistics(a->pass)->size * sizeof(real));
+}
+
+/* From each size to each other one, with weights and given statistics that are set once. */
+static void check_bits(bool shared, int threads) {
+    static const int order[] = {0, 1, 2, 0, 2, 1, 1, 0};
+    struct network network;
+    struct side all, one;
+    struct pool *pool;
+    assert_int_equal(pool_create(&pool, threads), STATUS_OK);
+    several(&network);
+    open_side(&all, &network, shared, pool);
+    real *given = pass_random_parameters(pass_statistics(all.pass));
+    for (size_t i = 0; i < pass_statistics(all.pass)->size; i++)
+        given[i] = (real)0.5 + given[i] * given[i];
+    assert_int_equal(pass_set_statistics(all.pass, given), STATUS_OK);
+    for (uint32_t i = 0; i < sizeof order / sizeof *order; i++) {
+        struct network alone;
+        struct subnetwork subs[GROUPS], plain[GROUPS];
+        for (uint32_t g = 0; g < GROUPS; g++) {
+            subs[g] = draw(&network, order[i], i * 100 + g);
+            plain[g] = without_resolution(&subs[g]);
+        }
+        only(&alone, order[i]);
+        open_side(&one, &alone, shared, pool);
+        assert_int_equal(pass_set_statistics(one.pass, given), STATUS_OK);
+        memset(all.statistics, 0, pass_statistics(all.pass)->size * sizeof(real));
+        train(&all, subs);
+        train(&one, plain);
+        assert_same(&all, &one);
+        struct subnetwork whole = draw(&network, order[i], 0), bare = {{0}};
+        for (int c = 1; c < network.choice_count; c++)
+            whole.option[c] = 0;
+        evaluate(&all, &whole);
+        evaluate(&one, &bare);
+        assert_same(&all, &one);
+        close_side(&one);
+        network_release(&alone);
+    }
+    free(given);
+    close_side(&all);
+    network_release(&network);
+    pool_release(pool);
+}
+
+static void a_step_has_the_bits_of_a_space_of_its_size(void **state) {
+    (void)state;
+    check_bits(false, 1);
+    check_bits(false, 3);
+    check_bits(true, 2);
+}
+
+static void groups_of_two_sizes_are_refused(void **state) {
+    (void)state;
+    struct network network;
+    struct side side;
+    several(&network);
+    open_side(&side, &network, false, NULL);
+    struct subnetwork subs[2] = {draw(&network, 0, 1), draw(&network, 1, 1)};
+    const struct batch_group groups[2] = {{&subs[0], 6}, {&subs[1], 6}};
+    assert_int_equal(pass_set_groups(side.pass, groups, 2), STATUS_FAILED);
+    close_side(&side);
+    network_release(&network);
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(multiplications_follow_the_pictures),
+        cmocka_unit_test(an_extraction_has_one_size),
+        cmocka_unit_test(sizes_that_do_not_fall_are_refused),
+        cmocka_unit_test(the_pictures_shrink_as_a_layer_does),
+        cmocka_unit_test(a_batch_has_one_resolution),
+        cmocka_unit_test(a_step_has_the_bits_of_a_space_of_its_size),
+        cmocka_unit_test(groups_of_two_sizes_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
