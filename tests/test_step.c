@@ -1,4 +1,7 @@
 /* What one training step does to the state, against its definition. */
+#include "support_folder.h"
+#include "support_network.h"
+#include "support_pictures.h"
 #include "support_task.h"
 
 #include <math.h>
@@ -113,6 +116,43 @@ static void decks_are_dealt_across_steps(void **state) {
     task_end(&fixture);
 }
 
+/* Steps over pictures of two sizes, beside steps of networks and pictures that have the drawn
+ * size only. All widths are pinned: only the sizes are drawn. */
+static void steps_of_two_sizes_equal_steps_of_each(void **state) {
+    (void)state;
+    enum { SMALL = TASK_SIZE / 2, STEPS = 6 };
+    struct task_fixture both, one;
+    struct training_state trained, expected;
+    struct pictures small;
+    int seen[2] = {0};
+    task_begin(&one, true, OPTIMISER_SGD);
+    task_begin(&both, true, OPTIMISER_SGD);
+    one.task.state_path = test_path("other.safetensors");
+    one.sampler.batch_groups = both.sampler.batch_groups = both.task.groups;
+    pictures_synthetic(&small, TASK_PICTURES, SMALL, 1, TASK_CLASSES, 5);
+    struct augmented_pictures augmented = {&small, 1, true};
+    const struct picture_feed feeds[] = {one.task.images.feed, augmented_feed(&augmented)};
+    for (int i = 0; i < one.network.choice_count; i++)
+        one.network.choices[i].count = both.network.choices[i].count = 1;
+    network_add_resolutions(&both.network, OPTIONS(TASK_SIZE, SMALL), OPTIONS(TASK_SIZE, SMALL));
+    both.task.feeds = feeds;
+    for (uint64_t step = 0; step < STEPS; step++) {
+        int size = sampler_resolution(&both.sampler, &both.network, step, 0);
+        seen[size]++;
+        one.task.images.feed = feeds[size];
+        one.network.height = one.network.width = size ? SMALL : TASK_SIZE;
+        assert_int_equal(task_train_step(&both, &trained), STATUS_INTERRUPTED);
+        assert_int_equal(task_train_step(&one, &expected), STATUS_INTERRUPTED);
+        assert_states_equal(&trained, &expected);
+        state_release(&trained);
+        state_release(&expected);
+    }
+    assert_true(seen[0] == STEPS / 2 && seen[1] == STEPS / 2);
+    pictures_release(&small);
+    task_end(&both);
+    task_end(&one);
+}
+
 /* A teacher that is followed alone: the labels no longer matter. */
 static void a_teacher_replaces_the_labels(void **state) {
     (void)state;
@@ -151,6 +191,7 @@ int main(void) {
         cmocka_unit_test(averages_follow_weights_and_statistics),
         cmocka_unit_test(only_weights_decay),
         cmocka_unit_test(decks_are_dealt_across_steps),
+        cmocka_unit_test(steps_of_two_sizes_equal_steps_of_each),
         cmocka_unit_test(a_teacher_replaces_the_labels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -74,6 +74,17 @@ static void write_layer(FILE *file, const struct run_record *run, const struct l
     fputs("</tr>\n", file);
 }
 
+/* Where the search chose the size of the pictures. */
+static void write_pictures(FILE *file, const struct run_record *run) {
+    const struct network *all = &run->config.network, *kept = &run->network;
+    if (network_resolutions(all) == 1)
+        return;
+    fprintf(file,
+            "<tr><th scope=\"row\">pictures</th><td class=\"size\">%d×%d</td>"
+            "<td colspan=\"3\"><small>the largest of the search are %d×%d</small></td></tr>\n",
+            kept->height, kept->width, all->height, all->width);
+}
+
 static void write_one(FILE *file, const struct run_record *run) {
     struct layer_shape shapes[MAX_LAYERS];
     struct subnetwork whole = subnetwork_largest(&run->network);
@@ -82,6 +93,7 @@ static void write_one(FILE *file, const struct run_record *run) {
           "class=\"size\">output</th>"
           "<th>width</th><th>expansion</th><th>kernel</th></tr></thead><tbody>\n",
           file);
+    write_pictures(file, run);
     for (int i = 0; i < run->network.layer_count; i++)
         write_layer(file, run, shapes, i);
     fputs("</tbody></table></div>\n", file);
@@ -112,6 +124,23 @@ static void write_cell(FILE *file, const struct run_record *run, const char *nam
     fputs("</td>", file);
 }
 
+static void write_all_pictures(const struct page *page) {
+    bool several = false;
+    for (int r = 0; r < page->count; r++)
+        several |= network_resolutions(&page->runs[r].config.network) > 1;
+    if (!several)
+        return;
+    fputs("<tr><th scope=\"row\">pictures</th>", page->file);
+    for (int r = 0; r < page->count; r++) {
+        const struct run_record *run = &page->runs[r];
+        if (run->has_network)
+            fprintf(page->file, "<td>%d×%d</td>", run->network.height, run->network.width);
+        else
+            fputs("<td>–</td>", page->file);
+    }
+    fputs("</tr>\n", page->file);
+}
+
 /* Rows are the layers of the first run. */
 static void write_several(const struct page *page) {
     const struct network *first = &page->runs->config.network;
@@ -123,6 +152,7 @@ static void write_several(const struct page *page) {
         fputs("</th>", page->file);
     }
     fputs("</tr></thead><tbody>\n", page->file);
+    write_all_pictures(page);
     for (int i = 0; i < first->layer_count; i++) {
         fputs("<tr><th scope=\"row\">", page->file);
         html_text(page->file, first->layers[i].name);

@@ -73,18 +73,6 @@ enum status supernet_weights(const struct run *run, const struct parameters *par
                         NULL);
 }
 
-/* What a step's pictures depend on. */
-struct sizes {
-    const struct sampler *sampler;
-    const struct network *network;
-    const struct picture_feed *feeds; /* [resolution] */
-};
-
-static const struct picture_feed *feed_of(const void *context, int64_t step, double epoch) {
-    const struct sizes *sizes = context;
-    return &sizes->feeds[sampler_resolution(sizes->sampler, sizes->network, (uint64_t)step, epoch)];
-}
-
 static enum status train_anew(struct run *run, const struct parameters *parameters,
                               struct training_state *state) {
     const struct supernet_config *config = &run->config.supernet;
@@ -93,7 +81,6 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
                               .kind = config->draw,
                               .warmup_epochs = config->width_warmup_epochs,
                               .batch_groups = config->subnets_per_batch};
-    const struct sizes sizes = {&sampler, &run->config.network, run->sets.feeds};
     struct training_task task = {.name = "supernet",
                                  .config = &config->training,
                                  .network = &run->config.network,
@@ -101,13 +88,12 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
                                  .pool = run->pool,
                                  .pass = run_pass_options(&run->config),
                                  .images = {.feed = run->sets.feeds[0],
-                                            .feed_of = feed_of,
-                                            .context = &sizes,
                                             .indices = run->sets.split.train,
                                             .count = run->sets.split.train_count,
                                             .threads = run->sets.threads,
                                             .seed = run->config.seed},
                                  .sampler = &sampler,
+                                 .feeds = run->sets.feeds,
                                  .groups = config->subnets_per_batch,
                                  .shared_norm = config->shared_norm,
                                  .state_path = run_path(run, state_name, state_path),

@@ -50,6 +50,11 @@ static enum status create_buffers(struct trainer *trainer) {
     return STATUS_OK;
 }
 
+static const struct picture_feed *feed_of(const void *task, int64_t step, double epoch) {
+    const struct training_task *of = task;
+    return &of->feeds[sampler_resolution(of->sampler, of->network, (uint64_t)step, epoch)];
+}
+
 static enum status create(struct trainer *trainer) {
     const struct training_task *task = trainer->task;
     struct pass_options options = task->pass;
@@ -60,6 +65,10 @@ static enum status create(struct trainer *trainer) {
     struct loader_options images = task->images;
     images.batch_images = task->config->batch_images;
     images.memory = task->ops->memory;
+    if (task->feeds) {
+        images.feed_of = feed_of;
+        images.context = task;
+    }
     /* first: it refuses a batch that is too large before memory is taken for its pass */
     TRY(loader_create(&trainer->loader, &images));
     TRY(pass_create(&trainer->pass, task->network, task->ops, task->pool, &options));

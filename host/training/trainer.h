@@ -21,6 +21,7 @@ struct training_task {
     /* A super-network: ordered dropout draws the sub-network of each group. NULL: one network, in
      * one group, with running statistics. */
     const struct sampler *sampler;
+    const struct picture_feed *feeds; /* with it: by resolution, the first that of `images` */
     int groups;
     bool shared_norm;
 
