@@ -488,6 +488,48 @@ static void found_networks_survive_their_file(void **state) {
     assert_failure(network_read(&again, path), ":2: ", "unknown key 'seed'");
 }
 
+static void pictures_may_have_several_sizes(void **state) {
+    (void)state;
+    const char *settings[] = {
+        "data.source=folder",
+        "network.input={height: {from: 28, to: 20, step: 4}, width: [30, 22, 7], channels: 3}"};
+    struct config config = good(CONFIGS "smoke.yaml", settings, 2), again;
+    const struct network *network = &config.network;
+    uint64_t hashes[2];
+    assert_int_equal(network_resolutions(network), 3);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(network_resolution(network, i).height, 28 - 4 * i);
+        assert_int_equal(network_resolution(network, i).width, ((const int[]){30, 22, 7})[i]);
+    }
+    assert_string_equal(network->choices[RESOLUTION_CHOICE].name, "resolution");
+    assert_int_equal(config_write(&config, path), STATUS_OK);
+    again = good(path, NULL, 0);
+    assert_int_equal(config_hash(&config, STEP_TRAIN, &hashes[0]), STATUS_OK);
+    assert_int_equal(config_hash(&again, STEP_TRAIN, &hashes[1]), STATUS_OK);
+    assert_true(hashes[0] == hashes[1]);
+    config_release(&again);
+    config_release(&config);
+
+    static const char *const bad[][2] = {
+        {"{height: [28, 20], width: 28, channels: 1}", "height (2) and width (1) must have one length"},
+        {"{height: {from: 28, to: 12, step: 1}, width: {from: 28, to: 12, step: 1}, channels: 1}",
+         "at most 16"},
+        {"{height: [20, 28], width: [20, 28], channels: 1}",
+         "the sizes of the pictures must fall (20x20, 28x28)"},
+        {"{height: [28, 0], width: [28, 0], channels: 1}", "height 0 is not within 1.."},
+        {"{height: [28, 20], width: [], channels: 1}", "width has no options"},
+        {"{height: [28, 20], channels: 1}", "width is missing"},
+        {"{height: [28, 20], width: [28, 20], channels: 1}", "data.source idx have one"},
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        char setting[200];
+        snprintf(setting, sizeof setting, "network.input=%s", bad[i][0]);
+        const char *const list[] = {setting};
+        assert_failure(config_read(&config, CONFIGS "smoke.yaml", list, 1), "network.input",
+                       bad[i][1]);
+    }
+}
+
 /* A setting and the first step whose hash it changes. */
 static void hashes_change_with_their_keys(void **state) {
     (void)state;
@@ -549,6 +591,7 @@ int main(void) {
         cmocka_unit_test(writing_and_reading_agree),
         cmocka_unit_test(every_failed_allocation_is_survived),
         cmocka_unit_test(found_networks_survive_their_file),
+        cmocka_unit_test(pictures_may_have_several_sizes),
         cmocka_unit_test(hashes_change_with_their_keys),
     };
     return cmocka_run_group_tests(tests, make_path, remove_path);

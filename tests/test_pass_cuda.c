@@ -3,6 +3,7 @@
  *
  *   test_pass_cuda BACKEND fp32|bf16 */
 #include "supernet/backend.h"
+#include "support_network.h"
 #include "support_pass.h"
 
 #include <math.h>
@@ -111,19 +112,24 @@ static void assert_sides_agree(const struct side *device, const struct side *cpu
                     value_bound * (1 + cpu->result.losses[i]));
 }
 
-static void check_training(int count, bool shared) {
+/* sizes: 1, or 2 for pictures of two sizes in turn. */
+static void check_training(int count, bool shared, uint32_t sizes) {
     struct network network;
     struct side device, cpu;
     pass_network(&network);
+    if (sizes > 1)
+        network_add_resolutions(&network, OPTIONS(PASS_HEIGHT, 6), OPTIONS(PASS_WIDTH, 5));
     open_side(&device, backend, &network, count, shared);
     open_side(&cpu, ops_cpu(), &network, count, shared);
     real *weights = pass_random_parameters(pass_parameters(cpu.pass));
-    /* The first run is done call by call, the second recorded, the others replay it. */
-    for (uint32_t run = 0; run < 4; run++) {
+    /* The first run of a size is done call by call, the second recorded, the others replay it. */
+    for (uint32_t run = 0; run < 4 * sizes; run++) {
         struct subnetwork subs[PASS_IMAGES];
         struct batch_group groups[PASS_IMAGES];
         for (int g = 0; g < count; g++) {
             subs[g] = pass_draw(&network, run * 100 + (uint32_t)g);
+            if (sizes > 1)
+                subs[g].option[RESOLUTION_CHOICE] = (short)(run % sizes);
             groups[g] = (struct batch_group){&subs[g], PASS_IMAGES / count};
         }
         run_side(&device, groups, count, weights, true, STATISTICS_BATCH);
@@ -139,18 +145,23 @@ static void check_training(int count, bool shared) {
 
 static void groups_train_as_on_the_cpu(void **state) {
     (void)state;
-    check_training(4, false);
+    check_training(4, false, 1);
 }
 
 static void one_group_trains_as_on_the_cpu(void **state) {
     (void)state;
-    check_training(1, false);
+    check_training(1, false, 1);
 }
 
 static void shared_statistics_train_as_on_the_cpu(void **state) {
     (void)state;
-    check_training(4, true);
-    check_training(PASS_IMAGES, true);
+    check_training(4, true, 1);
+    check_training(PASS_IMAGES, true, 1);
+}
+
+static void pictures_of_two_sizes_train_as_on_the_cpu(void **state) {
+    (void)state;
+    check_training(4, false, 2);
 }
 
 static void statistics_are_measured_and_given(void **state) {
@@ -190,6 +201,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(groups_train_as_on_the_cpu),
         cmocka_unit_test(one_group_trains_as_on_the_cpu),
         cmocka_unit_test(shared_statistics_train_as_on_the_cpu),
+        cmocka_unit_test(pictures_of_two_sizes_train_as_on_the_cpu),
         cmocka_unit_test(statistics_are_measured_and_given),
     };
     bool bf16 = argc == 3 && strcmp(argv[2], "bf16") == 0;

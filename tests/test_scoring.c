@@ -2,6 +2,7 @@
  * the same images. And a score depends on nothing but the sub-network. */
 #include "search/scoring.h"
 #include "supernet/sampler.h"
+#include "support_network.h"
 #include "support_pictures.h"
 #include "support_tiny.h"
 
@@ -60,7 +61,7 @@ static void end(struct fixture *fixture) {
 }
 
 static struct subnetwork draw(const struct fixture *fixture, int number) {
-    const struct sampler sampler = {.seed = 11, .kind = DRAW_UNIFORM};
+    const struct sampler sampler = {.seed = 11, .kind = DRAW_UNIFORM, .batch_groups = 1};
     return subnetwork_canonical(&fixture->network,
                                 sampler_draw(&sampler, &fixture->network, (uint64_t)number, 1));
 }
@@ -115,6 +116,37 @@ static void score_is_the_extractions_accuracy(void **state) {
         highest = score > highest ? score : highest;
     }
     assert_true(lowest < highest); /* else the test compares constants */
+    end(&fixture);
+}
+
+/* Sub-networks of two sizes in turn, each on its own pictures. */
+static void scores_of_two_sizes_are_the_extractions(void **state) {
+    (void)state;
+    enum { SMALL = SIZE / 2 };
+    struct fixture fixture;
+    struct pictures small;
+    begin(&fixture);
+    scorer_release(&fixture.scorer);
+    pictures_synthetic(&small, PICTURES, SMALL, 1, CLASSES, 5);
+    network_add_resolutions(&fixture.network, OPTIONS(SIZE, SMALL), OPTIONS(SIZE, SMALL));
+    const struct image_set calibration[] = {fixture.calibration,
+                                            {&small, fixture.indices, CALIBRATION}};
+    const struct image_set holdout[] = {
+        fixture.holdout, {&small, fixture.indices + CALIBRATION, PICTURES - CALIBRATION}};
+    assert_int_equal(scorer_create(&fixture.scorer, &fixture.network, ops_cpu(), fixture.pool,
+                                   &fixture.options, fixture.weights, calibration, holdout),
+                     STATUS_OK);
+    for (int n = 0; n < SUBNETWORKS; n++) {
+        struct subnetwork sub = draw(&fixture, n / 2);
+        double score;
+        int size = sub.option[RESOLUTION_CHOICE] = n % 2;
+        assert_int_equal(scorer_score(&fixture.scorer, &sub, &score), STATUS_OK);
+        fixture.calibration = calibration[size];
+        fixture.holdout = holdout[size];
+        assert_true(score == extracted_accuracy(&fixture, &sub, false));
+        assert_true(score == extracted_accuracy(&fixture, &sub, true));
+    }
+    pictures_release(&small);
     end(&fixture);
 }
 
@@ -188,6 +220,7 @@ static void calibration_weighs_images(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(score_is_the_extractions_accuracy),
+        cmocka_unit_test(scores_of_two_sizes_are_the_extractions),
         cmocka_unit_test(score_has_no_memory),
         cmocka_unit_test(calibration_is_a_mean),
         cmocka_unit_test(calibration_weighs_images),

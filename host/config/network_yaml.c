@@ -276,8 +276,8 @@ static enum status read_resolutions(struct network *network, const struct node *
     TRY(read_sides(input, "width", &widths));
     if (heights.count != widths.count || heights.count > MAX_RESOLUTIONS)
         return node_fail(input,
-                         "input has %d heights and %d widths; pictures of several sizes need as "
-                         "many of both, at most %d",
+                         "the lists of height (%d) and width (%d) must have one length, at most "
+                         "%d",
                          heights.count, widths.count, MAX_RESOLUTIONS);
     network->height = heights.options[0];
     network->width = widths.options[0];
