@@ -193,6 +193,50 @@ static void without_augmentation_pictures_are_themselves(void **state) {
     loader_release(loader);
 }
 
+enum { SMALL = 3 * 2 * CHANNELS };
+static atomic_int wrong_epochs; /* that threads of a loader met */
+
+static const struct picture_feed *feed_by_step(const void *context, int64_t step, double epoch) {
+    atomic_fetch_add(&wrong_epochs, epoch != (double)step / BATCHES);
+    return (const struct picture_feed *)context + step % 3 / 2;
+}
+
+/* Two steps of every three see the pictures, the third smaller ones: each what a loader of that
+ * size alone makes for the step. */
+static void a_step_has_the_pictures_of_its_feed(void **state) {
+    (void)state;
+    static uint8_t small_pixels[COUNT * SMALL];
+    for (int i = 0; i < COUNT * SMALL; i++)
+        small_pixels[i] = pixels[COUNT * PICTURE - 1 - i];
+    struct pictures small = pictures;
+    small.height = 3;
+    small.width = 2;
+    small.pixels = small_pixels;
+    const struct augmented_pictures small_crops = {&small, 1, true};
+    const struct picture_feed feeds[] = {augmented_feed(&with_crops), augmented_feed(&small_crops)};
+    struct loader_options options = options_of(&with_crops), small_options = options;
+    struct loader *large_alone = loader_of(&options);
+    small_options.feed = feeds[1];
+    struct loader *small_alone = loader_of(&small_options);
+    options.feed_of = feed_by_step;
+    options.context = feeds;
+    struct loader *both = loader_of(&options);
+    for (int64_t ask = 0; ask < 8 * BATCHES; ask++) {
+        int64_t step = ask < 4 * BATCHES ? ask : ask * 7 % (4 * BATCHES); /* in order first */
+        bool is_small = step % 3 == 2;
+        struct loaded_batch batch, alone;
+        assert_int_equal(loader_batch(both, step, &batch), STATUS_OK);
+        assert_int_equal(loader_batch(is_small ? small_alone : large_alone, step, &alone),
+                         STATUS_OK);
+        assert_memory_equal(batch.pictures, alone.pictures, BATCH * (is_small ? SMALL : PICTURE));
+        assert_memory_equal(batch.labels, alone.labels, BATCH * sizeof(int));
+    }
+    assert_int_equal(atomic_load(&wrong_epochs), 0);
+    loader_release(both);
+    loader_release(small_alone);
+    loader_release(large_alone);
+}
+
 /* Crops wider than the picture leave nothing of it, and nothing is read outside of it. */
 static void padding_may_exceed_the_picture(void **state) {
     (void)state;
@@ -441,6 +485,7 @@ static int run_with(int count) {
         cmocka_unit_test(every_image_comes_once_per_epoch),
         cmocka_unit_test(crops_and_flips_are_even),
         cmocka_unit_test(without_augmentation_pictures_are_themselves),
+        cmocka_unit_test(a_step_has_the_pictures_of_its_feed),
         cmocka_unit_test(padding_may_exceed_the_picture),
         cmocka_unit_test(any_order_of_asking_gives_the_same_batches),
         cmocka_unit_test(batch_size_only_cuts_the_epoch),

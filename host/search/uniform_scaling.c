@@ -59,8 +59,8 @@ static enum status scale_until_met(struct uniform_scaling *scaling) {
     for (int i = 1; !all_within(space, sample.metrics, space->budgets); i++) {
         if (i == FACTORS)
             return fail(STATUS_FAILED,
-                        "search: no uniform scaling of the widths meets the budgets; kernels and "
-                        "depth stay as they are");
+                        "search: no uniform scaling of the widths meets the budgets; kernels, "
+                        "depth and resolution stay as they are");
         last = sample;
         sample.sub = scaled(space->network, 1 - (double)i / FACTORS);
         if (!subnetwork_equal(&sample.sub, &last.sub))
