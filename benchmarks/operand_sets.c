@@ -44,7 +44,7 @@ static enum status random_batch(struct pass_batch *batch, const struct network *
 static enum status set_groups(struct pass *pass, int groups, bool uniform) {
     static struct subnetwork subs[MAX_GROUPS];
     struct batch_group list[MAX_GROUPS];
-    struct sampler sampler = {.seed = 1, .kind = DRAW_UNIFORM};
+    struct sampler sampler = {.seed = 1, .kind = DRAW_UNIFORM, .batch_groups = groups};
     for (int g = 0; g < groups; g++) {
         subs[g] = uniform ? sampler_draw(&sampler, pass->network, (uint64_t)g, 0)
                           : subnetwork_largest(pass->network);

@@ -103,7 +103,7 @@ static enum status create_task(struct bench *bench) {
 /* The pictures and sub-networks of a step. */
 static void draw_step(struct bench *bench, uint64_t step) {
     struct random_sequence random = random_sequence(2, RANDOM_AUGMENT, step, 0);
-    struct sampler sampler = {.seed = 1, .kind = DRAW_UNIFORM};
+    struct sampler sampler = {.seed = 1, .kind = DRAW_UNIFORM, .batch_groups = bench->groups};
     uint32_t classes = (uint32_t)bench->network.classes;
     for (int i = 0; i < bench->images; i++) {
         uint32_t class = random_below(&random, classes);

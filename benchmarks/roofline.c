@@ -105,7 +105,7 @@ static void clear_counts(struct roofline *roofline) {
 }
 
 static enum status count(struct roofline *roofline, bool uniform) {
-    struct sampler sampler = {.seed = 1, .kind = DRAW_UNIFORM};
+    struct sampler sampler = {.seed = 1, .kind = DRAW_UNIFORM, .batch_groups = roofline->groups};
     int groups = uniform ? roofline->groups * roofline->draws : 1;
     clear_counts(roofline);
     for (int g = 0; g < groups; g++) {

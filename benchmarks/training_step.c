@@ -73,7 +73,7 @@ enum status training_step_create(struct training_step *step, struct pool *pool, 
 }
 
 enum status training_step_draw(struct training_step *step, int number) {
-    struct sampler sampler = {.seed = 1, .kind = DRAW_UNIFORM};
+    struct sampler sampler = {.seed = 1, .kind = DRAW_UNIFORM, .batch_groups = step->groups};
     struct batch_group groups[MOST_IMAGES];
     for (int g = 0; g < step->groups; g++) {
         step->subs[g] = step->full ? subnetwork_largest(step->network)

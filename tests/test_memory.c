@@ -120,6 +120,28 @@ static void arena_holds_what_arena_piece_adds_up_to(void **state) {
     arena_release(NULL);
 }
 
+/* Cut another way: the guards of the first cut are no guards any more. */
+static void an_arena_may_be_cut_anew(void **state) {
+    (void)state;
+    unsigned char *pieces[PIECES], *first, *whole;
+    size_t bytes = 0;
+    struct arena *arena = arena_of_pieces(pieces);
+    for (int i = 1; i < PIECES; i++)
+        bytes += arena_piece(piece_sizes[i]);
+    bytes = (bytes - arena_piece(0)) / 64 * 64;
+    arena_begin_anew(arena);
+    first = arena_take(arena, piece_sizes[0]);
+    whole = arena_take(arena, bytes);
+    assert_ptr_equal(first, pieces[0]);
+    assert_ptr_equal(whole, pieces[1]);
+    memset(whole, 1, bytes);
+    assert_int_equal(arena_check(arena), 0);
+    whole[-1] ^= 1;
+    assert_int_equal(arena_check(arena), 1);
+    assert_null(arena_take(arena, 4096));
+    arena_release(arena);
+}
+
 static void every_broken_guard_is_counted(void **state) {
     (void)state;
     unsigned char *pieces[PIECES];
@@ -155,6 +177,7 @@ int main(void) {
         cmocka_unit_test_setup(the_nth_call_fails, reset),
         cmocka_unit_test_setup(exactly_one_call_fails_among_threads, reset),
         cmocka_unit_test_setup(arena_holds_what_arena_piece_adds_up_to, reset),
+        cmocka_unit_test_setup(an_arena_may_be_cut_anew, reset),
         cmocka_unit_test_setup(every_broken_guard_is_counted, reset),
         cmocka_unit_test_setup(guards_read_as_nan, reset),
     };

@@ -15,8 +15,7 @@ struct evaluator {
     real *statistics;  /* of one batch */
 };
 
-/* About as much memory and work per batch at any size of the pictures. */
-static int suitable_batch(const struct network *network) {
+int evaluator_batch(const struct network *network) {
     int images = (2 << 20) / (network->height * network->width);
     return images > 256 ? 256 : images < 16 ? 16 : images;
 }
@@ -26,7 +25,7 @@ static enum status create_parts(struct evaluator *evaluator, const struct networ
                                 const struct pass_options *given) {
     struct pass_options options = *given;
     if (options.images == 0)
-        options.images = suitable_batch(network);
+        options.images = evaluator_batch(network);
     options.groups = 1;
     options.backward = options.shared_norm = false;
     TRY(pass_create(&evaluator->pass, network, ops, pool, &options));

@@ -16,8 +16,12 @@ struct image_set {
 
 struct evaluator; /* owns a forward-only pass and buffers; borrows network, ops and pool */
 
-/* options: epsilon, mean and deviation count; images: the batch, 0 for one that suits the largest
- * pictures (a pure function of the network, since calibration depends on it). */
+/* Pictures of a batch that suits their size, the largest of the network's: about as much memory and
+ * work at any. */
+int evaluator_batch(const struct network *network);
+
+/* options: epsilon, mean and deviation count; images: the batch, which calibration depends on, 0 for
+ * evaluator_batch(). */
 enum status evaluator_create(struct evaluator **evaluator, const struct network *network,
                              const struct ops *ops, struct pool *pool,
                              const struct pass_options *options);

@@ -24,6 +24,7 @@ enum status inherit(const struct run *run, const struct network *alone, int reso
     struct evaluator *evaluator;
     struct subnetwork whole = subnetwork_largest(alone);
     struct pass_options options = run_pass_options(&run->config);
+    options.images = evaluator_batch(&run->config.network); /* statistics depend on it */
     const struct image_set *calibration = &run->sets.calibration[resolution];
     TRY(cut_weights(run, parameters, weights));
     TRY(evaluator_create(&evaluator, alone, run->ops, run->pool, &options));
