@@ -1,6 +1,6 @@
-/* The pictures of a run, wherever they come from: in memory (idx), or encoded in files of a source
- * (folder, shards, pack). Training pictures of a source are decoded when they are wanted; those
- * that evaluate a network again and again are decoded once. */
+/* The pictures of a run, in every resolution of its network, wherever they come from: in memory
+ * (idx), or encoded in files of a source (folder, shards, pack). Training pictures of a source are
+ * decoded when they are wanted; those that evaluate a network again and again are decoded once. */
 #ifndef TAPER_PICTURE_SETS_H
 #define TAPER_PICTURE_SETS_H
 
@@ -10,10 +10,9 @@
 #include "training/evaluation.h"
 
 struct picture_sets {
-    struct split split; /* the training part's pictures by number */
-    /* By resolution; feeds: those numbers, as training sees them */
-    struct picture_feed feeds[MAX_RESOLUTIONS];
-    int threads; /* that make them */
+    struct split split;                         /* the training part's pictures by number */
+    struct picture_feed feeds[MAX_RESOLUTIONS]; /* those numbers, as training sees them */
+    int threads;                                /* that make them */
     /* Drawn from training and hold-out pictures, the same ones for each resolution. */
     struct image_set calibration[MAX_RESOLUTIONS], scored[MAX_RESOLUTIONS];
 
