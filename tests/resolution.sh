@@ -36,7 +36,7 @@ budget=60000
 run() { # COMMAND ARGUMENT...
     "$taper" "$@" --set data.source=folder --set "data.folder=$folder/data" --set data.crop_padding=0 \
         --set data.holdout_images=40 --set data.train_images=0 --set data.test_images=0 \
-        --set data.centre=0 --set search.calibration_images=32 --set supernet.batch_images=32 \
+        --set search.calibration_images=32 --set supernet.batch_images=32 \
         --set supernet.epochs=4 --set supernet.width_warmup_epochs=1 --set train.distill=0.5 \
         --set train.batch_images=32 --set supernet.save_seconds=0 --set train.save_seconds=0 \
         --set "search.budgets=[{metric: macs, value: $budget}]" --set search.samples=6 \

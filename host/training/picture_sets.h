@@ -37,8 +37,8 @@ enum status picture_sets_decode(struct picture_sets *sets, int resolution, struc
 void picture_sets_release(struct picture_sets *sets);
 
 /* The test part, all in memory, as the evaluation of a network with pictures of this size sees it.
- * *bad: the bad ones among them, to be
- * released by the caller also on failure; NULL where a source cannot have any. */
+ * *bad: the bad ones among them, to be released by the caller also on failure; NULL where a source
+ * cannot have any. */
 enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **bad,
                               const struct config *config, struct resolution size,
                               struct pool *pool);
