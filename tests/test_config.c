@@ -511,7 +511,8 @@ static void pictures_may_have_several_sizes(void **state) {
     config_release(&config);
 
     static const char *const bad[][2] = {
-        {"{height: [28, 20], width: 28, channels: 1}", "height (2) and width (1) must have one length"},
+        {"{height: [28, 20], width: 28, channels: 1}",
+         "height (2) and width (1) must have one length"},
         {"{height: {from: 28, to: 12, step: 1}, width: {from: 28, to: 12, step: 1}, channels: 1}",
          "at most 16"},
         {"{height: [20, 28], width: [20, 28], channels: 1}",

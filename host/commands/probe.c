@@ -69,9 +69,8 @@ static enum status create(struct probe_pass *probe, struct pool *pool) {
 /* Seconds per run: the mean over rounds, since each draws other sub-networks. */
 static enum status measure(struct probe_pass *probe, bool largest, bool backward, double *seconds) {
     const struct config *config = probe->config;
-    const struct sampler sampler = {.seed = config->seed,
-                                    .kind = config->supernet.draw,
-                                    .batch_groups = probe->groups};
+    const struct sampler sampler = {
+        .seed = config->seed, .kind = config->supernet.draw, .batch_groups = probe->groups};
     struct pass_batch batch = {.pictures = probe->pictures, .labels = probe->labels};
     struct pass_result result;
     *seconds = 0;
