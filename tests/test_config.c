@@ -559,6 +559,7 @@ static void hashes_change_with_their_keys(void **state) {
         {"search.budgets.0.share=0.55", STEP_SEARCH},
         {"search.samples=5", STEP_SEARCH},
         {"search.strategy=random", STEP_SEARCH},
+        {"latency.repetitions=50", STEP_SEARCH},
         {"train.epochs=2.5", STEP_TRAIN},
         {"train.ema=0.5", STEP_TRAIN},
         {"data.test_images=0", STEP_TRAIN},

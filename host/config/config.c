@@ -156,6 +156,11 @@ static enum status check_config(const struct config *config, const struct node *
     TRY(check_schedule(&config->train.training, root, "train"));
     TRY(check_batch(config, root));
     TRY(check_resolutions(config, root));
+    if (config->latency.threads > config->latency.batch_images)
+        return node_fail(place_of(root, "latency.threads"),
+                         "latency.threads %d is more than latency.batch_images %d: threads share "
+                         "pictures, none of which is shared itself",
+                         config->latency.threads, config->latency.batch_images);
     return check_groups(config, root);
 }
 

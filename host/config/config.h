@@ -9,9 +9,10 @@
 #define TAPER_CONFIG_H
 
 #include "data/dataset.h"
+#include "metric/latency.h"
 #include "network/network.h"
-#include "supernet/backend.h"
 #include "search/strategy.h"
+#include "supernet/backend.h"
 #include "training/training.h"
 
 struct config {
@@ -26,6 +27,7 @@ struct config {
     double norm_epsilon;
     struct supernet_config supernet;
     struct search_config search;
+    struct latency_config latency;
     struct train_config train;
 };
 

@@ -1,0 +1,13 @@
+/* How latency is measured here: the `latency` section of a configuration. */
+#ifndef TAPER_LATENCY_H
+#define TAPER_LATENCY_H
+
+struct latency_config {
+    int batch_images; /* of one pass */
+    int threads;      /* of the CPU; a device is its own */
+    int repetitions;  /* of a series, at least */
+    double interval;  /* wanted: the median's 95 % confidence interval, as a share of the median */
+    double seconds;   /* the most that one network may take */
+};
+
+#endif
