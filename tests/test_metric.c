@@ -49,10 +49,10 @@ static struct metric *start(const char *program, const char *text, double deadli
     assert_non_null(file);
     fputs(text, file);
     fclose(file);
-    struct metric_config config = {.name = "latency", .deadline = deadline};
+    struct metric_config config = {.name = "delay", .deadline = deadline};
     snprintf(config.command, sizeof config.command, "exec %s %s", program, script);
     struct metric *metric;
-    assert_int_equal(metric_create(&metric, &config, &network), STATUS_OK);
+    assert_int_equal(metric_create(&metric, &config, &network, NULL), STATUS_OK);
     return metric;
 }
 
@@ -70,7 +70,7 @@ static void counted_metrics_are_the_costs(void **state) {
         struct metric_config config = {0};
         strcpy(config.name, names[i]);
         struct metric *metric;
-        assert_int_equal(metric_create(&metric, &config, &network), STATUS_OK);
+        assert_int_equal(metric_create(&metric, &config, &network, NULL), STATUS_OK);
         assert_int_equal(metric_value(metric, &sub, &value), STATUS_OK);
         assert_true(value == expected[i] && value > 0);
         assert_false(metric_slow(metric));
@@ -87,12 +87,12 @@ static void wrong_configurations_are_told(void **state) {
     } cases[] = {
         {{.name = "mac"}, "metric \"mac\" is not built in"},
         {{.name = "macs", .command = "true"}, "metric \"macs\" is built in"},
-        {{.name = "latency", .command = "true"}, "its deadline is 0 s"},
+        {{.name = "delay", .command = "true"}, "its deadline is 0 s"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct metric *metric;
         failure_clear();
-        assert_int_equal(metric_create(&metric, &cases[i].config, &network), STATUS_USAGE);
+        assert_int_equal(metric_create(&metric, &cases[i].config, &network, NULL), STATUS_USAGE);
         assert_non_null(strstr(failure(), cases[i].says));
         assert_null(metric);
     }
@@ -193,7 +193,7 @@ static void every_breach_is_told(void **state) {
         double value = 5;
         failure_clear();
         assert_int_equal(metric_value(metric, &(struct subnetwork){0}, &value), STATUS_FAILED);
-        if (!strstr(failure(), cases[i].says) || !strstr(failure(), "metric \"latency\"") ||
+        if (!strstr(failure(), cases[i].says) || !strstr(failure(), "metric \"delay\"") ||
             !strstr(failure(), script))
             fail_msg("case %zu: %s", i, failure());
         assert_true(value == 5);

@@ -48,7 +48,7 @@ static void toy_create(struct toy *toy, int layers, const int *options) {
 static void toy_budget(struct toy *toy, const struct metric_config *config, double share) {
     struct search_space *space = &toy->space;
     int i = space->metric_count++;
-    assert_int_equal(metric_create(&space->metrics[i], config, &toy->network), STATUS_OK);
+    assert_int_equal(metric_create(&space->metrics[i], config, &toy->network, NULL), STATUS_OK);
     struct subnetwork largest = subnetwork_largest(&toy->network);
     double initial;
     assert_int_equal(metric_value(space->metrics[i], &largest, &initial), STATUS_OK);
@@ -713,7 +713,7 @@ static void blocks_may_become_absent(void **state) {
 static char folder[] = "/tmp/taper-search-XXXXXX";
 
 static struct metric_config script_metric(const char *text) {
-    struct metric_config config = {.name = "latency", .deadline = 20};
+    struct metric_config config = {.name = "delay", .deadline = 20};
     char path[64];
     snprintf(path, sizeof path, "%s/script.py", folder);
     FILE *file = fopen(path, "w");
@@ -835,7 +835,7 @@ static void a_descent_that_is_stuck_says_so(void **state) {
     assert_int_equal(strategy.type->ask(strategy.state, &samples, &count), STATUS_FAILED);
     assert_string_equal(failure(),
                         "search: iteration 1: no shrinking of the 3 layers that still can brings "
-                        "latency from 5 to its target 4.75 (budget 2); the points found so far are "
+                        "delay from 5 to its target 4.75 (budget 2); the points found so far are "
                         "kept");
     failure_clear();
     assert_false(strategy.type->best(strategy.state, &result.best));

@@ -9,7 +9,7 @@
 #define TAPER_CONFIG_H
 
 #include "data/dataset.h"
-#include "metric/latency.h"
+#include "metric/latency_config.h"
 #include "network/network.h"
 #include "search/strategy.h"
 #include "supernet/backend.h"

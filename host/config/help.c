@@ -23,8 +23,9 @@ static const char network_help[] =
 
 static const char budgets_help[] =
     "  budgets                list: what the found network may cost, must be given:\n"
-    "                         [{metric: macs, share: 0.5}, {metric: phone, value: 12.5,\n"
-    "                         command: \"./measure.sh\"}]; keys of a budget:\n";
+    "                         [{metric: macs, share: 0.5}, {metric: latency, value: 3.5},\n"
+    "                         {metric: phone, value: 12.5, command: \"./measure.sh\"}]; keys of a\n"
+    "                         budget:\n";
 
 /* "convolution, block" */
 static void print_kinds(int layers) {

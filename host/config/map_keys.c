@@ -36,7 +36,9 @@ const struct map_key layer_keys[] = {
 const int layer_key_count = sizeof layer_keys / sizeof layer_keys[0];
 
 const struct map_key budget_keys[] = {
-    {"metric", 0, "macs, parameters, or any name for what a command measures"},
+    {"metric", 0,
+     "macs, parameters, latency (milliseconds, measured here), memory (bytes of such a pass), or any "
+     "name for what a command measures"},
     {"share", 0, "the most that it may be, as a share of the initial network's; or:"},
     {"value", 0, "the same as a number in the metric's unit"},
     {"command", 0, "answers {\"id\": 7, \"subnetwork\": {...}} with {\"id\": 7, \"value\": 12.5}"},

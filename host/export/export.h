@@ -29,8 +29,4 @@ bool onnx_available(void);
 /* A module of plain PyTorch that loads the safetensors file of the same name. */
 enum status pytorch_write(const struct exported *exported, const char *path);
 
-/* Every batch-norm as part of the convolution before it: its weights scaled, and in the place of
- * the norm's bias the convolution's own. folded[parameters->size]. */
-void fold_norms(const struct exported *exported, real *folded);
-
 #endif

@@ -2,6 +2,7 @@
 #include "export/export.h"
 #include "export/names.h"
 #include "export/onnx_graph.h"
+#include "network/fold.h"
 #include "support/memory.h"
 
 #include <stdio.h>
@@ -278,7 +279,8 @@ enum status onnx_write(const struct exported *exported, bool fold, const char *p
     TRY_CLEANUP(onnx_graph_create(&writer.graph, layers * NODES_OF_A_LAYER,
                                   layers * TENSORS_OF_A_LAYER, METADATA));
     if (fold) {
-        fold_norms(exported, folded);
+        fold_norms(exported->parameters, exported->weights, exported->statistics,
+                   exported->statistic_values, exported->epsilon, folded);
         writer.values = folded;
     }
     status = write_graph(&writer, path);

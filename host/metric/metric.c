@@ -5,37 +5,41 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct metric_type *const built_in[] = {&metric_macs, &metric_parameters};
+static const struct metric_type *const built_in[] = {&metric_macs, &metric_parameters,
+                                                     &metric_latency, &metric_memory};
+
+static const struct metric_type *find_built_in(const char *name) {
+    for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
+        if (strcmp(name, built_in[i]->name) == 0)
+            return built_in[i];
+    return NULL;
+}
 
 static enum status find_type(const struct metric_config *config, const struct metric_type **type) {
     bool has_command = config->command[0] != '\0';
-    for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++) {
-        if (strcmp(config->name, built_in[i]->name) != 0)
-            continue;
-        if (has_command)
-            return fail(STATUS_USAGE,
-                        "metric \"%s\" is built in; give the metric of your command another name",
-                        config->name);
-        *type = built_in[i];
-        return STATUS_OK;
-    }
-    if (!has_command)
+    *type = find_built_in(config->name);
+    if (*type != NULL && has_command)
         return fail(STATUS_USAGE,
-                    "metric \"%s\" is not built in (\"macs\" and \"parameters\" are); give it a "
-                    "command",
+                    "metric \"%s\" is built in; give the metric of your command another name",
                     config->name);
-    *type = &metric_command;
+    if (*type == NULL && !has_command)
+        return fail(STATUS_USAGE,
+                    "metric \"%s\" is not built in (\"macs\", \"parameters\", \"latency\" and "
+                    "\"memory\" are); give it a command",
+                    config->name);
+    if (*type == NULL)
+        *type = &metric_command;
     return STATUS_OK;
 }
 
 enum status metric_create(struct metric **created, const struct metric_config *config,
-                          const struct network *network) {
+                          const struct network *network, const struct bench *bench) {
     *created = NULL;
     const struct metric_type *type = NULL;
     TRY(find_type(config, &type));
     struct metric *metric;
     TRY(allocate(&metric, 1, sizeof *metric, "a metric"));
-    *metric = (struct metric){.type = type, .config = *config, .network = network};
+    *metric = (struct metric){.type = type, .config = *config, .network = network, .bench = bench};
     if (type->create) {
         enum status status = type->create(metric);
         if (status != STATUS_OK) {
@@ -43,8 +47,14 @@ enum status metric_create(struct metric **created, const struct metric_config *c
             return status;
         }
     }
+    metric->bench = NULL;
     *created = metric;
     return STATUS_OK;
+}
+
+bool metric_needs_bench(const struct metric_config *config) {
+    const struct metric_type *type = find_built_in(config->name);
+    return type != NULL && type->measured;
 }
 
 void metric_release(struct metric *metric) {

@@ -10,16 +10,20 @@
 #include <stdbool.h>
 
 struct metric; /* owned: metric_release */
+struct bench;  /* bench.h */
 
 struct metric_config {
-    char name[MAX_NAME]; /* "macs", "parameters", or any name of the user's for a command */
+    char name[MAX_NAME]; /* "macs", "parameters", "latency" (milliseconds), "memory" (bytes), or any
+                            name of the user's for a command */
     char command[1024];  /* outside command, run by /bin/sh -c; "" for the built-in ones */
     double deadline;     /* seconds that one answer of the command may take */
 };
 
-/* The network must outlive the metric. */
+/* The network must outlive the metric. bench: read now, by metrics that are measured here; others
+ * take NULL as well. */
 enum status metric_create(struct metric **created, const struct metric_config *config,
-                          const struct network *network);
+                          const struct network *network, const struct bench *bench);
+bool metric_needs_bench(const struct metric_config *config);
 void metric_release(struct metric *metric); /* NULL is fine */
 const char *metric_name(const struct metric *metric);
 bool metric_slow(const struct metric *metric); /* worth asking last, and remembering */

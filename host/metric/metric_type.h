@@ -8,12 +8,14 @@ struct metric {
     const struct metric_type *type;
     struct metric_config config;
     const struct network *network;
-    void *state; /* the type's own; NULL without create */
+    const struct bench *bench; /* while it is created */
+    void *state;               /* the type's own; NULL without create */
 };
 
 struct metric_type {
     const char *name; /* NULL: any name, with a command */
     bool slow;
+    bool measured; /* on the bench */
     /* Both NULL for a metric without state. create sets metric->state; on failure it leaves nothing
      * to release. */
     enum status (*create)(struct metric *metric);
@@ -21,6 +23,7 @@ struct metric_type {
     enum status (*value)(struct metric *metric, const struct subnetwork *sub, double *value);
 };
 
-extern const struct metric_type metric_macs, metric_parameters, metric_command;
+extern const struct metric_type metric_macs, metric_parameters, metric_latency, metric_memory,
+    metric_command;
 
 #endif

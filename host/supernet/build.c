@@ -50,16 +50,17 @@ static struct step *add_convolution(struct build *build, enum step_kind kind, co
     struct step *step = add_step(build, kind, name, layer);
     const struct parameter *weight = parameters_find(&pass->parameters, layer, part, ROLE_WEIGHT);
     step->part = part;
-    step->convolution =
-        (struct convolution){.kind = convolution_kind_of(kind),
-                             .input = input,
-                             .output = output,
-                             .kernel = weight->rank == 4 ? weight->shape[3] : 1,
-                             .kernels = pass->widths[layer].kernel,
-                             .stride = stride,
-                             .weight_offset = weight->offset,
-                             .bias_offset = offset_of(pass, layer, part, ROLE_BIAS)};
-    if (has_norm)
+    step->convolution = (struct convolution){.kind = convolution_kind_of(kind),
+                                             .input = input,
+                                             .output = output,
+                                             .kernel = weight->rank == 4 ? weight->shape[3] : 1,
+                                             .kernels = pass->widths[layer].kernel,
+                                             .stride = stride,
+                                             .weight_offset = weight->offset};
+    bool norm_folded = has_norm && pass->options.folded;
+    step->convolution.bias_offset =
+        offset_of(pass, layer, part, norm_folded ? ROLE_NORM_BIAS : ROLE_BIAS);
+    if (has_norm && !norm_folded)
         step->convolution.norm = add_norm(build, layer, part, &step->convolution.output);
     return step;
 }

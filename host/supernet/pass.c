@@ -326,6 +326,10 @@ enum status pass_batch_statistics(const struct pass *pass, real *statistics) {
                                    pass->statistics.size * sizeof(real));
 }
 
+const uint8_t *pass_device_pictures(const struct pass *pass) {
+    return pass->operands.pictures;
+}
+
 enum status pass_logits(const struct pass *pass, int images, real *logits) {
     const struct memory *memory = pass->ops->memory;
     TRY(memory->copy(logits, pass->logit_rows,

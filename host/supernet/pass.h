@@ -21,7 +21,9 @@ struct pass_options {
                          order: results depend on it, not on the number of threads. 0: 16 */
     bool backward;    /* buffers for training; else forward only */
     bool shared_norm; /* batch-norm over all images that keep a channel, else per group */
-    real epsilon;     /* of batch-norms */
+    bool folded;  /* the parameters are fold_norms()'s: convolutions have biases and there are no
+                     batch-norms. For runs with STATISTICS_GIVEN, of which there are none */
+    real epsilon; /* of batch-norms */
     real mean[4], deviation[4]; /* of the pictures' channels, values in 0..1 */
 };
 
@@ -81,6 +83,9 @@ enum status pass_forward_backward(struct pass *pass, const struct pass_batch *ba
 /* After a run with statistics of the batch and ONE group: its means and (biased) variances, laid
  * out as pass_statistics(). */
 enum status pass_batch_statistics(const struct pass *pass, real *statistics);
+/* The pictures of the last run where a device keeps them: a batch that names these is not moved
+ * again. NULL: operations read the host's memory. */
+const uint8_t *pass_device_pictures(const struct pass *pass);
 /* Logits of the last run, [image][classes], to the host. */
 enum status pass_logits(const struct pass *pass, int images, real *logits);
 

@@ -258,8 +258,8 @@ static enum status upload_batch(struct run *run) {
          images * network->classes * sizeof(real)},
     };
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        if (*parts[i].at == NULL)
-            continue;
+        if (*parts[i].at == NULL || *parts[i].at == parts[i].to)
+            continue; /* absent, or there already */
         TRY(memory->copy((void *)(uintptr_t)parts[i].to, *parts[i].at, parts[i].bytes));
         *parts[i].at = parts[i].to;
     }

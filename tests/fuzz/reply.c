@@ -12,7 +12,7 @@
 enum { MOST_IN_A_PIPE = 1 << 16 };
 
 static void understand(const char *line) {
-    static const struct metric_config config = {.name = "latency", .command = "./measure"};
+    static const struct metric_config config = {.name = "delay", .command = "./measure"};
     double value = -1;
     failure_clear();
     enum status status = reply_value(&config, line, 1, &value);

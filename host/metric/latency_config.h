@@ -1,6 +1,6 @@
 /* How latency is measured here: the `latency` section of a configuration. */
-#ifndef TAPER_LATENCY_H
-#define TAPER_LATENCY_H
+#ifndef TAPER_LATENCY_CONFIG_H
+#define TAPER_LATENCY_CONFIG_H
 
 struct latency_config {
     int batch_images; /* of one pass */

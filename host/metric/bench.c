@@ -1,0 +1,66 @@
+#include "metric/bench.h"
+#include "metric/process.h"
+#include "supernet/backend.h"
+#include "support/machine.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* What a device's library says of it, its lines as one. */
+static enum status describe_device(struct bench *bench, const char *backend) {
+    char path[PATH_MAX], report[384] = "";
+    snprintf(path, sizeof path, "%s", backend);
+    if (backend[0] == '\0')
+        TRY(backend_find(path));
+    TRY(backend_report(path, report, sizeof report));
+    size_t length = strlen(report);
+    while (length > 0 && report[length - 1] == '\n')
+        report[--length] = '\0';
+    for (char *end; (end = strchr(report, '\n')) != NULL;)
+        *end = ';';
+    snprintf(bench->device, sizeof bench->device, "%s, taper %s: %s", bench->ops->name,
+             TAPER_VERSION, report);
+    return STATUS_OK;
+}
+
+enum status bench_create(struct bench *bench, const struct ops *ops, const char *backend,
+                         const struct latency_config *latency, const struct pass_options *options) {
+    char processor[128];
+    *bench = (struct bench){.ops = ops, .latency = *latency, .options = *options};
+    if (ops->memory->separate)
+        return describe_device(bench, backend);
+    machine_processor(processor, sizeof processor);
+    snprintf(bench->device, sizeof bench->device, "%s, taper %s: %s", ops->name, TAPER_VERSION,
+             processor);
+    return STATUS_OK;
+}
+
+static enum status timed_run(void *context, double *seconds) {
+    double begin = process_now();
+    TRY(deployed_run(context));
+    *seconds = process_now() - begin;
+    return STATUS_OK;
+}
+
+enum status bench_latency(const struct bench *bench, const struct network *network,
+                          const struct subnetwork *sub, struct stopwatch_result *result) {
+    struct deployed deployed = {0};
+    const struct stopwatch watch = {timed_run, &deployed};
+    enum status status;
+    TRY_CLEANUP(deployed_create(&deployed, network, sub, bench));
+    TRY_CLEANUP(deployed_fill(&deployed, bench));
+    TRY_CLEANUP(stopwatch_measure(&watch, &bench->latency, result));
+done:
+    deployed_release(&deployed);
+    return status == STATUS_OK ? status : fail_in(status, "latency");
+}
+
+enum status bench_memory(const struct bench *bench, const struct network *network,
+                         const struct subnetwork *sub, double *bytes) {
+    struct deployed deployed = {0};
+    enum status status = deployed_create(&deployed, network, sub, bench);
+    if (status == STATUS_OK)
+        *bytes = (double)pass_bytes(deployed.pass);
+    deployed_release(&deployed);
+    return status == STATUS_OK ? status : fail_in(status, "memory");
+}
