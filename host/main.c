@@ -6,9 +6,9 @@
 #include <string.h>
 
 static const struct command *const commands[] = {
-    &command_run,      &command_supernet, &command_search, &command_train,
-    &command_evaluate, &command_predict,  &command_export, &command_estimate,
-    &command_report,   &command_data,     &command_doctor, &command_help,
+    &command_run,     &command_supernet, &command_search,   &command_train,   &command_evaluate,
+    &command_predict, &command_export,   &command_estimate, &command_latency, &command_report,
+    &command_data,    &command_doctor,   &command_help,
 };
 enum { COMMANDS = sizeof commands / sizeof commands[0] };
 

@@ -11,7 +11,7 @@ struct command {
 };
 
 extern const struct command command_run, command_supernet, command_search, command_train,
-    command_evaluate, command_predict, command_export, command_estimate, command_report,
-    command_doctor, command_data, command_help;
+    command_evaluate, command_predict, command_export, command_estimate, command_latency,
+    command_report, command_doctor, command_data, command_help;
 
 #endif

@@ -20,16 +20,20 @@ enum {
     KEY_SHORT_SIDE
 };
 
-#define DATA_OPTIONS                                                                               \
-    {"set", KEY_SET, "KEY=VALUE", 0, "Use VALUE for a key of the configuration; may be repeated",  \
-     0},                                                                                           \
+#define SET_OPTION                                                                                 \
     {                                                                                              \
-        "threads", KEY_THREADS, "N", 0, "Workers; results do not depend on it", 0                  \
+        "set", KEY_SET, "KEY=VALUE", 0,                                                            \
+            "Use VALUE for a key of the configuration; may be repeated", 0                         \
     }
-#define COMMON_OPTIONS                                                                             \
-    DATA_OPTIONS, {"device", KEY_DEVICE, "auto|cpu|cuda", 0, "What does the work", 0}, {           \
+#define PLACE_OPTIONS                                                                              \
+    {"device", KEY_DEVICE, "auto|cpu|cuda", 0, "What does the work", 0}, {                         \
         "out", 'o', "FOLDER", 0, "Folder of the run", 0                                            \
     }
+#define DATA_OPTIONS                                                                               \
+    SET_OPTION, {                                                                                  \
+        "threads", KEY_THREADS, "N", 0, "Workers; results do not depend on it", 0                  \
+    }
+#define COMMON_OPTIONS DATA_OPTIONS, PLACE_OPTIONS
 
 static const struct argp_option plain_options[] = {COMMON_OPTIONS, {0}};
 static const struct argp_option supernet_options[] = {
@@ -60,6 +64,16 @@ static const struct argp_option predict_options[] = {
     COMMON_OPTIONS,
     POINT_OPTIONS,
     {"json", KEY_JSON, NULL, 0, "A JSON object per picture", 0},
+    {0}};
+
+static const struct argp_option latency_options[] = {
+    SET_OPTION,
+    PLACE_OPTIONS,
+    {"threads", KEY_THREADS, "N", 0, "Threads that share the pictures: latency.threads", 0},
+    {"point", KEY_POINT, "N", 0, "Point N of the trade-off curve instead of the initial network",
+     0},
+    {"sample", KEY_SAMPLE, "N", 0, "Sample N of search.jsonl instead of the initial network", 0},
+    {"json", KEY_JSON, NULL, 0, "The result as a JSON object", 0},
     {0}};
 
 static const struct argp_option data_options[] = {
@@ -101,7 +115,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         add_setting(options, argument, state);
         return 0;
     case KEY_THREADS:
-        snprintf(options->threads, sizeof options->threads, "threads=%s", argument);
+        snprintf(options->threads, sizeof options->threads, "%sthreads=%s",
+                 options->kind == OPTIONS_LATENCY ? "latency." : "", argument);
         return 0;
     case KEY_DEVICE:
         snprintf(options->device, sizeof options->device, "device=%s", argument);
@@ -172,7 +187,8 @@ enum status options_parse(struct options *options, enum options_kind kind, const
         [OPTIONS_PLAIN] = plain_options,       [OPTIONS_SUPERNET] = supernet_options,
         [OPTIONS_POINT] = point_options,       [OPTIONS_EXPORT] = export_options,
         [OPTIONS_EVALUATE] = evaluate_options, [OPTIONS_PREDICT] = predict_options,
-        [OPTIONS_DATA] = data_options,         [OPTIONS_PACK] = pack_options};
+        [OPTIONS_LATENCY] = latency_options,   [OPTIONS_DATA] = data_options,
+        [OPTIONS_PACK] = pack_options};
     const struct argp argp = {.options = known[kind],
                               .parser = parse,
                               .args_doc =

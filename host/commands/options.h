@@ -15,6 +15,7 @@ enum options_kind {
     OPTIONS_EXPORT,   /* those, and --format FORMAT, --keep-norms */
     OPTIONS_EVALUATE, /* those, and --predictions FILE */
     OPTIONS_PREDICT,  /* a run folder, pictures, --point N or --sample N, and --json */
+    OPTIONS_LATENCY,  /* the common ones, --point N or --sample N, and --json */
     OPTIONS_DATA,     /* of the common ones --set and --threads; and --part PART */
     OPTIONS_PACK      /* the same, --out FILE and --short-side N */
 };
