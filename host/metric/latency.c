@@ -1,8 +1,10 @@
 /* The metrics that are measured here: the time and the memory of a deployed network's pass. */
 #include "metric/metric_type.h"
 #include "metric/notebook.h"
+#include "support/interrupt.h"
 #include "support/memory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 struct measured {
@@ -44,6 +46,20 @@ static enum status latency_create(struct metric *metric) {
     return status;
 }
 
+/* Many may be measured before the next sample is scored. */
+static enum status go_on(const struct measured *measured) {
+    char line[64];
+    if (!measured->bench.notes)
+        return STATUS_OK;
+    if (interrupt_requested())
+        return fail(STATUS_INTERRUPTED,
+                    "the search is stopped while latencies are measured; the same command goes on");
+    snprintf(line, sizeof line, "latency: %zu networks measured",
+             json_object_size(measured->notebook.known));
+    log_status_line(measured->bench.log, line);
+    return STATUS_OK;
+}
+
 static enum status latency_value(struct metric *metric, const struct subnetwork *sub,
                                  double *value) {
     struct measured *measured = metric->state;
@@ -52,6 +68,7 @@ static enum status latency_value(struct metric *metric, const struct subnetwork 
     TRY(notebook_find(&measured->notebook, metric->network, sub, &known, value));
     if (known)
         return STATUS_OK;
+    TRY(go_on(measured));
     TRY(bench_latency(&measured->bench, metric->network, sub, &result));
     TRY(notebook_add(&measured->notebook, &measured->bench, metric->network, sub, &result));
     *value = 1e3 * result.median.value;

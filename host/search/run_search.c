@@ -62,7 +62,10 @@ static enum status iterate(struct run *run, const struct search_space *space,
     for (;;) {
         struct sample *samples;
         int count;
-        TRY(strategy->type->ask(strategy->state, &samples, &count));
+        enum status status = strategy->type->ask(strategy->state, &samples, &count);
+        if (status == STATUS_INTERRUPTED)
+            TRY(times_save(&run->times));
+        TRY(status);
         if (count == 0)
             return STATUS_OK;
         TRY(score_samples(run, scorer, file, samples, count));
