@@ -2,6 +2,7 @@
  * gradient, statistics; per group, shared, given; and replays with other widths.
  *
  *   test_pass_cuda BACKEND fp32|bf16 */
+#include "network/fold.h"
 #include "supernet/backend.h"
 #include "support_network.h"
 #include "support_pass.h"
@@ -196,6 +197,55 @@ static void statistics_are_measured_and_given(void **state) {
     network_release(&network);
 }
 
+/* Weights with the statistics of a batch folded into them, from the CPU; the logits that they must
+ * give stay with it. */
+static real *fold_on_the_cpu(struct side *cpu, const struct batch_group *group) {
+    real *weights = pass_random_parameters(pass_parameters(cpu->pass));
+    real *folded = calloc(pass_parameters(cpu->pass)->size, sizeof *folded);
+    run_side(cpu, group, 1, weights, false, STATISTICS_BATCH);
+    assert_int_equal(pass_batch_statistics(cpu->pass, cpu->statistics), STATUS_OK);
+    fold_norms(pass_parameters(cpu->pass), weights, pass_statistics(cpu->pass), cpu->statistics,
+               1e-5, folded);
+    free(weights);
+    return folded;
+}
+
+/* A pass without batch-norms, first call by call, then recorded, then replayed; once the pictures
+ * are on the device they are not given again. */
+static void folded_networks_are_as_on_the_cpu(void **state) {
+    (void)state;
+    struct network network;
+    struct side cpu;
+    struct pass *pass = NULL;
+    struct pass_result result;
+    static real logits[PASS_IMAGES][PASS_CLASSES];
+    pass_network(&network);
+    open_side(&cpu, ops_cpu(), &network, 1, false);
+    struct subnetwork largest = subnetwork_largest(&network);
+    struct batch_group group = {&largest, PASS_IMAGES};
+    real *folded = fold_on_the_cpu(&cpu, &group);
+    const struct pass_options options = {.images = PASS_IMAGES,
+                                         .groups = 1,
+                                         .folded = true,
+                                         .mean = {(real)0.5, (real)0.4},
+                                         .deviation = {(real)0.25, (real)0.3}};
+    assert_int_equal(pass_create(&pass, &network, backend, NULL, &options), STATUS_OK);
+    assert_int_equal(pass_set_groups(pass, &group, 1), STATUS_OK);
+    assert_int_equal(pass_set_parameters(pass, folded), STATUS_OK);
+    struct pass_batch batch = {.pictures = pass_batch_from(0).pictures};
+    for (int run = 0; run < 4; run++) {
+        assert_int_equal(pass_forward(pass, &batch, STATISTICS_GIVEN, &result), STATUS_OK);
+        assert_int_equal(pass_logits(pass, PASS_IMAGES, *logits), STATUS_OK);
+        assert_near("logits", *logits, *cpu.logits, PASS_IMAGES * PASS_CLASSES, value_bound);
+        batch.pictures = pass_device_pictures(pass);
+        assert_non_null(batch.pictures);
+    }
+    free(folded);
+    pass_release(pass);
+    close_side(&cpu);
+    network_release(&network);
+}
+
 int main(int argc, char **argv) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(groups_train_as_on_the_cpu),
@@ -203,6 +253,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(shared_statistics_train_as_on_the_cpu),
         cmocka_unit_test(pictures_of_two_sizes_train_as_on_the_cpu),
         cmocka_unit_test(statistics_are_measured_and_given),
+        cmocka_unit_test(folded_networks_are_as_on_the_cpu),
     };
     bool bf16 = argc == 3 && strcmp(argv[2], "bf16") == 0;
     if (argc != 3 ||
