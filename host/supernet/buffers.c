@@ -1,9 +1,7 @@
-/* The memory of a pass, cut twice: first only measured. Where pictures have several sizes, the same
- * memory is cut for one of them at a time; what lasts beyond a run lies first, at the same place
- * for each. */
+/* Pieces of a pass's memory, and tensors with them. */
 #include "supernet/buffers.h"
 
-static void *take(struct build *build, size_t count, size_t size) {
+void *take_host(struct build *build, size_t count, size_t size) {
     size_t bytes = count * size;
     build->bytes += arena_piece(bytes);
     return build->measures ? NULL : arena_take(build->pass->arena, bytes);
@@ -13,10 +11,10 @@ static void *take(struct build *build, size_t count, size_t size) {
 enum { DEVICE_ALIGN = 256 };
 
 /* What operations work on: the arena, or their own memory. */
-static void *take_operand(struct build *build, size_t count, size_t size) {
+void *take_operand(struct build *build, size_t count, size_t size) {
     const struct pass *pass = build->pass;
     if (!pass->ops->memory->separate)
-        return take(build, count, size);
+        return take_host(build, count, size);
     char *piece = build->measures ? NULL : (char *)pass->device + build->device_bytes;
     build->device_bytes += (count * size + DEVICE_ALIGN - 1) / DEVICE_ALIGN * DEVICE_ALIGN;
     return piece;
@@ -85,7 +83,7 @@ int norm_parts(const struct pass *pass, const struct tensor *z) {
     return wanted < parts ? wanted : parts;
 }
 
-static size_t partial_rows(const struct pass *pass) {
+size_t partial_rows(const struct pass *pass) {
     return (size_t)(pass->options.groups + pass->options.shards) * most_parts(pass);
 }
 
@@ -99,126 +97,4 @@ void take_partials(struct build *build, struct batch_norm *norm) {
     bool own = !build->pass->ops->memory->separate;
     norm->partial = own ? take_operand(build, rows * 2 * stride, sizeof(double)) : build->partial;
     norm->row_count = own ? take_operand(build, rows, sizeof(double)) : build->row_count;
-}
-
-/* A batch's copy where operations can read it: of the largest pictures. */
-static void build_operands(struct build *build) {
-    struct pass *pass = build->pass;
-    const struct network *network = pass->network;
-    size_t images = pass->options.images, classes = network->classes;
-    size_t picture = (size_t)network->height * network->width * network->channels;
-    pass->operands.pictures = take_operand(build, images, picture);
-    pass->operands.labels = take_operand(build, images, sizeof(int));
-    pass->operands.weights = take_reals(build, images);
-    pass->operands.teacher = take_reals(build, images * classes);
-    pass->device_losses = take_operand(build, images, sizeof *pass->device_losses);
-    pass->device_hits = take_operand(build, images, sizeof *pass->device_hits);
-    pass->device_segments =
-        take_operand(build, pass->options.groups + pass->options.shards, sizeof *pass->segments);
-    pass->device_widths = take_operand(build, pass->width_count, sizeof(int));
-}
-
-/* Everything whose size depends on no layer, and so not on the pictures. */
-static void build_batch(struct build *build) {
-    struct pass *pass = build->pass;
-    const struct pass_options *options = &pass->options;
-    size_t images = options->images, segments = options->groups + options->shards;
-    pass->segments = take(build, segments, sizeof *pass->segments);
-    pass->shards = take(build, options->shards, sizeof *pass->shards);
-    pass->order = take(build, options->shards, sizeof *pass->order);
-    pass->shard_status = take(build, options->shards, sizeof *pass->shard_status);
-    pass->logit_rows = take_reals(build, images * pass->network->classes);
-    pass->given_statistics = take_reals(build, pass->statistics.size);
-    pass->measured_statistics = take_reals(build, pass->statistics.size);
-    pass->values = take_reals(build, pass->parameters.size);
-    pass->picture_mean = take_reals(build, MAX_PICTURE_CHANNELS);
-    pass->picture_deviation = take_reals(build, MAX_PICTURE_CHANNELS);
-    pass->gradient_stride = round_up((int)pass->parameters.size + READ_SLACK, CHANNEL_ALIGN);
-    pass->gradients = options->backward && options->shards > 1
-                          ? take_reals(build, pass->gradient_stride * options->shards)
-                          : NULL;
-}
-
-static void build_scratch(struct build *build) {
-    for (int worker = 0; worker < pass_threads(build->pass); worker++)
-        build->pass->scratch[worker] = take_operand(build, 1, build->scratch);
-}
-
-/* Tensors know widths where operations read them. */
-static void point_to_widths(struct pass *pass) {
-    int layers = pass->network->layer_count, groups = pass->options.groups;
-    if (!pass->ops->memory->separate)
-        pass->device_widths = pass->width_memory;
-    int *next = pass->device_widths;
-    for (int layer = 0; layer < layers; layer++) {
-        struct layer_widths *widths = &pass->widths[layer];
-        int **each[] = {&widths->filters, &widths->out, &widths->expand, &widths->squeeze,
-                        &widths->kernel};
-        for (int i = 0; i < WIDTHS_PER_LAYER; i++, next = next ? next + groups : NULL)
-            *each[i] = next;
-    }
-    pass->picture_channels = next;
-}
-
-static void build_lasting(struct build *build) {
-    if (build->pass->ops->memory->separate)
-        build_operands(build);
-    point_to_widths(build->pass);
-    build_batch(build);
-}
-
-static void build_shared(struct build *build) {
-    size_t rows = partial_rows(build->pass);
-    for (int buffer = 0; buffer < BUFFER_COUNT; buffer++)
-        build->data[buffer] = take_elements(build, build->image_size[buffer] * build->pass->slots);
-    if (!build->pass->ops->memory->separate)
-        return;
-    build->partial = take_operand(build, rows * 2 * build->widest_norm, sizeof(double));
-    build->row_count = take_operand(build, rows, sizeof(double));
-}
-
-/* The sizes of shared buffers are known after a look at all layers. */
-static void measure(struct build *build, struct pass *pass, int resolution) {
-    *build = (struct build){.pass = pass, .measures = true, .scratch = pass->ops->scratch};
-    pass->resolution = resolution;
-    build_lasting(build);
-    build_layers(build);
-    build_shared(build);
-    build_scratch(build);
-}
-
-static void cut(struct build *build) {
-    build->measures = false;
-    build->bytes = build->device_bytes = 0;
-    build_lasting(build);
-    build_shared(build);
-    build_layers(build);
-    build_scratch(build);
-}
-
-static size_t larger(size_t a, size_t b) {
-    return a > b ? a : b;
-}
-
-enum status pass_build(struct pass *pass) {
-    struct build build;
-    size_t bytes = 0, device_bytes = 0;
-    for (int resolution = network_resolutions(pass->network) - 1; resolution >= 0; resolution--) {
-        measure(&build, pass, resolution);
-        bytes = larger(bytes, build.bytes);
-        device_bytes = larger(device_bytes, build.device_bytes);
-    }
-    pass->bytes = bytes + device_bytes;
-    TRY(arena_create(&pass->arena, bytes, "a pass"));
-    if (device_bytes > 0)
-        TRY(pass->ops->memory->take(&pass->device, device_bytes, "the activations of a pass"));
-    cut(&build);
-    return STATUS_OK;
-}
-
-void pass_build_again(struct pass *pass, int resolution) {
-    struct build build;
-    measure(&build, pass, resolution);
-    arena_begin_anew(pass->arena);
-    cut(&build);
 }

@@ -1,5 +1,6 @@
-/* Buffers of a pass while its list of operations is built; shared by build.c, which goes through
- * the layers, and buffers.c, which cuts the memory. */
+/* Memory of a pass while its list of operations is built; shared by layout.c, which says in which
+ * order everything lies, build.c, which goes through the layers, and buffers.c, which takes pieces
+ * for them. */
 #ifndef TAPER_BUFFERS_H
 #define TAPER_BUFFERS_H
 
@@ -32,8 +33,10 @@ struct build {
     size_t scratch;              /* the largest need of any operation */
 };
 
-/* Reals, and elements of tensors, where operations work on them. NULL while all is only measured.
- */
+/* `count` things of `size` bytes for the host, and where operations work on them: a device's memory
+ * or the same; then reals and elements of tensors there. NULL while all is only measured. */
+void *take_host(struct build *build, size_t count, size_t size);
+void *take_operand(struct build *build, size_t count, size_t size);
 real *take_reals(struct build *build, size_t count);
 real *take_elements(struct build *build, size_t count);
 
@@ -48,6 +51,9 @@ struct tensor activation_tensor(struct build *build, enum buffer buffer, int hei
                                 int channels, const int *kept);
 /* Views point to tensors: those need an address that lasts. */
 struct tensor *keep_tensor(struct build *build, struct tensor tensor);
+
+/* Rows of partial sums of a batch-norm: the parts of all segments. */
+size_t partial_rows(const struct pass *pass);
 
 /* Parts of a segment's pixels that leave their own sums for the batch-norm of z, and their memory.
  */

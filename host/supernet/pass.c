@@ -1,12 +1,9 @@
-#include "supernet/work.h"
+#include "supernet/pass_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 enum { DEFAULT_SHARDS = 16, STEPS_PER_LAYER = 6, NORMS_PER_LAYER = 3, TENSORS_PER_LAYER = 10 };
-
-/* Fewer groups than this run together with barriers, so that all threads have work. */
-enum { INDEPENDENT_GROUPS = 4 };
 
 static enum status create_widths(struct pass *pass) {
     size_t layers = pass->network->layer_count, groups = pass->options.groups;
@@ -33,30 +30,6 @@ static enum status copy_picture_norm(struct pass *pass) {
                         sizeof pass->options.deviation);
 }
 
-/* The operations read the pass's own copy: it may be read past its end. */
-static void point_to_values(struct pass *pass) {
-    const real *values = pass->values;
-    for (int i = 0; i < pass->step_count; i++) {
-        struct step *step = &pass->steps[i];
-        if (step->kind == STEP_SQUEEZE_EXCITE) {
-            struct squeeze_excite *squeeze = &step->squeeze_excite;
-            squeeze->reduce = values + squeeze->reduce_offset;
-            squeeze->reduce_bias = values + squeeze->reduce_bias_offset;
-            squeeze->expand = values + squeeze->expand_offset;
-            squeeze->expand_bias = values + squeeze->expand_bias_offset;
-        } else if (step_is_convolution(step)) {
-            struct convolution *convolution = &step->convolution;
-            convolution->weight = values + convolution->weight_offset;
-            convolution->bias = convolution->norm ? NULL : values + convolution->bias_offset;
-        }
-    }
-    for (int i = 0; i < pass->norm_count; i++) {
-        struct batch_norm *norm = &pass->norms[i];
-        norm->weight = values + norm->weight_offset;
-        norm->bias = values + norm->bias_offset;
-    }
-}
-
 static enum status create(struct pass *pass) {
     TRY(parameters_of(&pass->parameters, pass->network));
     TRY(statistics_of(&pass->statistics, pass->network));
@@ -76,7 +49,6 @@ static enum status create(struct pass *pass) {
         pass->device_hits = pass->hits;
         pass->device_segments = pass->segments;
     }
-    point_to_values(pass);
     return copy_picture_norm(pass);
 }
 
@@ -141,141 +113,6 @@ const struct parameters *pass_parameters(const struct pass *pass) {
 const struct parameters *pass_statistics(const struct pass *pass) {
     return &pass->statistics;
 }
-
-/* ------------------------------------------------------------------ the batch */
-
-static double segment_macs(const struct pass *pass, const struct segment *segment) {
-    double macs = 0;
-    for (int i = 0; i < pass->step_count; i++)
-        if (step_is_convolution(&pass->steps[i]))
-            macs += convolution_macs(pass, &pass->steps[i].convolution, segment->group);
-    return macs * segment->images;
-}
-
-static void add_segment(struct pass *pass, struct shard *shard, int group, int picture,
-                        int images) {
-    struct segment *segment = &pass->segments[pass->segment_count];
-    *segment = (struct segment){.index = pass->segment_count++,
-                                .group = group,
-                                .first = picture,
-                                .images = images,
-                                .picture = picture};
-    shard->segments++;
-    shard->images += images;
-    shard->macs += segment_macs(pass, segment);
-}
-
-/* Whole groups to shards, as evenly as their number allows. */
-static void cut_by_groups(struct pass *pass, const struct batch_group *groups) {
-    int shards = pass->options.shards < pass->groups ? pass->options.shards : pass->groups;
-    for (int s = 0, group = 0, picture = 0; s < shards; s++) {
-        struct shard *shard = &pass->shards[pass->shard_count++];
-        *shard = (struct shard){.first_segment = pass->segment_count};
-        for (int end = (s + 1) * pass->groups / shards; group < end; group++) {
-            add_segment(pass, shard, group, picture, groups[group].images);
-            picture += groups[group].images;
-        }
-    }
-}
-
-/* Images to shards evenly; a group may be cut into several segments. */
-static void cut_by_images(struct pass *pass, const struct batch_group *groups) {
-    int shards = pass->options.shards < pass->images ? pass->options.shards : pass->images;
-    int group = 0, group_end = groups[0].images;
-    for (int s = 0, picture = 0; s < shards; s++) {
-        struct shard *shard = &pass->shards[pass->shard_count++];
-        *shard = (struct shard){.first_segment = pass->segment_count};
-        int end = (int)((long)(s + 1) * pass->images / shards);
-        while (picture < end) {
-            if (picture == group_end)
-                group_end += groups[++group].images;
-            int until = end < group_end ? end : group_end;
-            add_segment(pass, shard, group, picture, until - picture);
-            picture = until;
-        }
-    }
-}
-
-static void order_shards(struct pass *pass) {
-    pass->largest_shard = 0;
-    for (int s = 0; s < pass->shard_count; s++) {
-        if (pass->shards[s].images > pass->largest_shard)
-            pass->largest_shard = pass->shards[s].images;
-        int place = s;
-        for (; place > 0 && pass->shards[pass->order[place - 1]].macs < pass->shards[s].macs;
-             place--)
-            pass->order[place] = pass->order[place - 1];
-        pass->order[place] = s;
-    }
-}
-
-static void set_width(struct pass *pass, const int *widths, int group, int width) {
-    *pass_width(pass, widths, group) = width;
-}
-
-static void set_widths(struct pass *pass, const struct subnetwork *sub, int group) {
-    struct layer_shape shapes[MAX_LAYERS];
-    network_shapes(pass->network, sub, shapes);
-    for (int layer = 0; layer < pass->network->layer_count; layer++) {
-        const struct layer_widths *widths = &pass->widths[layer];
-        set_width(pass, widths->filters, group, shapes[layer].filters);
-        set_width(pass, widths->out, group, shapes[layer].out);
-        set_width(pass, widths->expand, group, shapes[layer].expand);
-        set_width(pass, widths->squeeze, group, shapes[layer].squeeze);
-        set_width(pass, widths->kernel, group, shapes[layer].kernel);
-    }
-}
-
-/* To where operations read them. */
-static enum status upload_groups(struct pass *pass) {
-    const struct memory *memory = pass->ops->memory;
-    if (!memory->separate)
-        return STATUS_OK;
-    TRY(memory->copy(pass->device_widths, pass->width_memory, pass->width_count * sizeof(int)));
-    return memory->copy(pass->device_segments, pass->segments,
-                        (size_t)pass->segment_count * sizeof *pass->segments);
-}
-
-/* Steps and tensors for the pictures of these groups. */
-static enum status set_resolution(struct pass *pass, const struct batch_group *groups, int count) {
-    int resolution = subnetwork_resolution(pass->network, groups[0].sub);
-    for (int group = 1; group < count; group++)
-        if (subnetwork_resolution(pass->network, groups[group].sub) != resolution)
-            return fail(STATUS_FAILED, "the groups of a batch differ in their resolution");
-    if (resolution == pass->resolution)
-        return STATUS_OK;
-    pass_build_again(pass, resolution);
-    point_to_values(pass);
-    pass->prepared = pass->given_applied = false;
-    return STATUS_OK;
-}
-
-enum status pass_set_groups(struct pass *pass, const struct batch_group *groups, int count) {
-    if (count < 1 || count > pass->options.groups)
-        return fail(STATUS_FAILED, "a batch of %d groups does not fit a pass made for %d", count,
-                    pass->options.groups);
-    TRY(set_resolution(pass, groups, count));
-    int images = 0;
-    for (int group = 0; group < count; group++) {
-        images += groups[group].images;
-        set_widths(pass, groups[group].sub, group);
-    }
-    if (images < 1 || images > pass->options.images)
-        return fail(STATUS_FAILED, "a batch of %d images does not fit a pass made for %d", images,
-                    pass->options.images);
-    pass->images = images;
-    pass->groups = count;
-    pass->segment_count = pass->shard_count = 0;
-    pass->whole_groups = !pass->options.shared_norm && count >= INDEPENDENT_GROUPS;
-    if (pass->whole_groups)
-        cut_by_groups(pass, groups);
-    else
-        cut_by_images(pass, groups);
-    order_shards(pass);
-    return upload_groups(pass);
-}
-
-/* ------------------------------------------------------------------ parameters and statistics */
 
 enum status pass_set_parameters(struct pass *pass, const real *values) {
     pass->prepared = pass->given_applied = false;

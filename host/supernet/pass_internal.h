@@ -1,8 +1,8 @@
 /* What a pass is made of; shared by the files of this folder only.
  *
- * build.c turns a network into a list of steps, buffers.c cuts their memory; pass.c cuts a batch
- * into shards and holds parameters and statistics; run.c runs the list, step.c calls its
- * operations; work.c counts what they need, profile.c times them.
+ * build.c turns a network into a list of steps, whose memory buffers.c takes and layout.c arranges;
+ * pass.c holds parameters and statistics; batch.c cuts a batch into shards; run.c runs the list,
+ * step.c calls its operations; work.c counts what they need, profile.c times them.
  */
 #ifndef TAPER_PASS_INTERNAL_H
 #define TAPER_PASS_INTERNAL_H
