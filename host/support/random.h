@@ -17,7 +17,8 @@ enum random_purpose {
     RANDOM_DECK,           /* ordered dropout: a = choice, b = round */
     RANDOM_SEARCH,         /* a = iteration, b = sample, c = draw */
     RANDOM_CALIBRATION,    /* which training images calibrate */
-    RANDOM_STAND_IN        /* in place of a bad picture: a = epoch, b = image */
+    RANDOM_STAND_IN,       /* in place of a bad picture: a = epoch, b = image */
+    RANDOM_SYNTHETIC       /* pictures without photographs: a = kind, b = picture */
 };
 
 struct random_bits {
