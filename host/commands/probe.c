@@ -94,36 +94,17 @@ static enum status measure(struct probe_pass *probe, bool largest, bool backward
     return STATUS_OK;
 }
 
-/* Memory grows linearly with the images: two small passes tell that of the whole batch. */
-static enum status predict_bytes(struct probe_pass *probe, struct pool *pool, int batch,
-                                 double *bytes) {
-    double sizes[2];
-    int images[2] = {probe->groups, 2 * probe->groups};
-    for (int i = 0; i < 2; i++) {
-        probe->images = images[i];
-        TRY(create_pass(probe, pool));
-        sizes[i] = (double)pass_bytes(probe->pass);
-        pass_release(probe->pass);
-        probe->pass = NULL;
-    }
-    *bytes = sizes[0] + (sizes[1] - sizes[0]) * (batch - images[0]) / (images[1] - images[0]);
-    return STATUS_OK;
-}
-
-enum status probe_run(struct probe *probe, const struct config *config, const struct ops *ops,
-                      struct pool *pool) {
+enum status probe_run(struct probe *probe, const struct config *config,
+                      const struct probe_memory *memory, const struct ops *ops, struct pool *pool) {
     int batch = config->supernet.training.batch_images;
     struct probe_pass pass = {
         .config = config, .ops = ops, .groups = config->supernet.subnets_per_batch};
     enum status status;
-    TRY_CLEANUP(predict_bytes(&pass, pool, batch, &probe->bytes));
     pass.images = batch;
-    while (probe->bytes * pass.images / batch > MOST_BYTES && pass.images / 2 >= pass.groups &&
-           pass.images / 2 % pass.groups == 0)
+    while (pass_memory_of(&memory->training, pass.images) > MOST_BYTES &&
+           pass.images / 2 >= pass.groups && pass.images / 2 % pass.groups == 0)
         pass.images /= 2;
     TRY_CLEANUP(create(&pass, pool));
-    if (pass.images == batch)
-        probe->bytes = (double)pass_bytes(pass.pass);
     TRY_CLEANUP(measure(&pass, false, true, &probe->step_seconds));
     TRY_CLEANUP(measure(&pass, true, true, &probe->full_seconds));
     TRY_CLEANUP(measure(&pass, true, false, &probe->image_seconds));

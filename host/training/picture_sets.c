@@ -29,13 +29,10 @@ static enum status check_pictures(const struct config *config, const struct pict
 }
 
 static enum status check_source(const struct config *config, const struct picture_source *source) {
-    const struct network *network = &config->network;
-    if (network->channels != 1 && network->channels != 3)
-        return fail(STATUS_USAGE, "network.input.channels is %d; picture files have 1 or 3",
-                    network->channels);
-    if (picture_source_classes(source) > network->classes)
+    int classes = picture_source_classes(source);
+    if (classes > config->network.classes)
         return fail(STATUS_USAGE, "%s has %d classes, but network.classes is %d",
-                    config->data.folder, picture_source_classes(source), network->classes);
+                    config->data.folder, classes, config->network.classes);
     return STATUS_OK;
 }
 
@@ -51,6 +48,12 @@ struct picture_recipe picture_sets_recipe(const struct config *config, struct re
                                     .shrink = data->shrink};
     memcpy(recipe.jitter, data->jitter, sizeof recipe.jitter);
     return recipe;
+}
+
+int picture_sets_decoders(const struct config *config, const struct pool *pool) {
+    if (config->data.decoders > 0)
+        return config->data.decoders;
+    return pool == NULL ? 1 : pool_threads(pool);
 }
 
 /* Opens a part; what could not be taken up is among its bad pictures. */
@@ -90,7 +93,7 @@ static struct image_set set_in_memory(const struct picture_sets *sets, int strea
                               .count = sets->drawn_count[stream]};
 }
 
-static enum status load_pictures(struct picture_sets *sets, const struct config *config) {
+static enum status open_in_memory(struct picture_sets *sets, const struct config *config) {
     TRY(pictures_load(&sets->pictures, &config->data, DATA_TRAIN));
     TRY(check_pictures(config, &sets->pictures));
     TRY(split_make(&sets->split, &sets->pictures, &config->data, config->seed));
@@ -120,8 +123,8 @@ enum status picture_sets_decode(struct picture_sets *sets, int resolution, struc
     return decode_set(sets, SCORED, resolution, pool, &sets->scored[resolution]);
 }
 
-static enum status open_pictures(struct picture_sets *sets, const struct config *config,
-                                 struct pool *pool) {
+static enum status open_files(struct picture_sets *sets, const struct config *config,
+                              struct pool *pool) {
     TRY(open_source(&sets->source, &sets->bad, config, DATA_TRAIN, pool));
     TRY(holdout_split(&sets->split, sets->source, &config->data, config->seed));
     for (int i = 0; i < network_resolutions(&config->network); i++) {
@@ -134,18 +137,21 @@ static enum status open_pictures(struct picture_sets *sets, const struct config 
                                                      .stand_in_count = sets->split.train_count};
         sets->feeds[i] = encoded_feed(&sets->encoded[i]);
     }
-    sets->threads = config->data.decoders > 0 ? config->data.decoders
-                    : pool == NULL            ? 1
-                                              : pool_threads(pool);
-    TRY(draw_sets(sets, config));
-    return picture_sets_decode(sets, 0, pool);
+    sets->threads = picture_sets_decoders(config, pool);
+    return draw_sets(sets, config);
+}
+
+enum status picture_sets_open(struct picture_sets *sets, const struct config *config,
+                              struct pool *pool) {
+    return in_memory(config) ? open_in_memory(sets, config) : open_files(sets, config, pool);
 }
 
 enum status picture_sets_load(struct picture_sets *sets, const struct config *config,
                               struct pool *pool) {
     if (sets->split.train_count > 0)
         return STATUS_OK;
-    return in_memory(config) ? load_pictures(sets, config) : open_pictures(sets, config, pool);
+    TRY(picture_sets_open(sets, config, pool));
+    return picture_sets_decode(sets, 0, pool);
 }
 
 void picture_sets_release(struct picture_sets *sets) {

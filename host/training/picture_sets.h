@@ -30,11 +30,17 @@ struct picture_sets {
  * Errors name file or key; pictures that are not what the network reads are one. */
 enum status picture_sets_load(struct picture_sets *sets, const struct config *config,
                               struct pool *pool);
+/* Its first part, which is enough for a training: no picture of a file is decoded. */
+enum status picture_sets_open(struct picture_sets *sets, const struct config *config,
+                              struct pool *pool);
 /* The image sets of a resolution, where there are several: those of the largest are loaded above,
  * the others are decoded when they are first wanted, and stay: images x height x width x channels
  * bytes each. */
 enum status picture_sets_decode(struct picture_sets *sets, int resolution, struct pool *pool);
 void picture_sets_release(struct picture_sets *sets);
+
+/* Threads that make training pictures of files. */
+int picture_sets_decoders(const struct config *config, const struct pool *pool);
 
 /* The test part, all in memory, as the evaluation of a network with pictures of this size sees it.
  * *bad: the bad ones among them, to be released by the caller also on failure; NULL where a source

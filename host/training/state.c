@@ -78,6 +78,16 @@ static void vectors_of(struct training_state *state, struct vector vectors[VECTO
     memcpy(vectors, all, sizeof all);
 }
 
+size_t state_bytes(const struct training_state *state) {
+    struct training_state copy = *state;
+    struct vector vectors[VECTORS];
+    size_t bytes = state->good != NULL ? state_bytes(state->good) : 0;
+    vectors_of(&copy, vectors);
+    for (int i = 0; i < VECTORS; i++)
+        bytes += *vectors[i].values != NULL ? vectors[i].count * sizeof(real) : 0;
+    return bytes;
+}
+
 static enum status take_vectors(struct training_state *mirror, const struct memory *memory) {
     struct vector vectors[VECTORS];
     vectors_of(mirror, vectors);

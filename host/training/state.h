@@ -29,6 +29,9 @@ enum status state_create(struct training_state *state, const struct training_con
                          size_t parameters, size_t statistics);
 void state_release(struct training_state *state);
 
+/* Of all its vectors, the good state's too: what it holds, and about what its file does. */
+size_t state_bytes(const struct training_state *state);
+
 /* The averages begin where the weights and statistics do: after these are filled in. */
 void state_begin(struct training_state *state);
 
