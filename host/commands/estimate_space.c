@@ -68,10 +68,8 @@ static void print_pictures(const struct estimate *estimate) {
     const struct picture_counts *counts = &estimate->counts;
     double picture =
         (double)config->network.height * config->network.width * config->network.channels;
-    double holdout = config->search.holdout_images > 0 &&
-                             config->search.holdout_images < config->data.holdout_images
-                         ? config->search.holdout_images
-                         : config->data.holdout_images;
+    double holdout = config->search.holdout_images > 0 ? config->search.holdout_images
+                                                       : config->data.holdout_images;
     double scored = fmin(config->search.calibration_images, counts->train) + holdout;
     char text[FORMAT_SIZE], more[FORMAT_SIZE], images[FORMAT_SIZE], tests[FORMAT_SIZE];
     if (counts->files == 0)

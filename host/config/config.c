@@ -1,5 +1,6 @@
 #include "config/config.h"
 #include "config/keys.h"
+#include "data/picture_source.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -137,8 +138,17 @@ static enum status check_resolutions(const struct config *config, const struct n
     return STATUS_OK;
 }
 
+static enum status check_source(const struct config *config, const struct node *root) {
+    const char *source = config->data.source;
+    if (strcmp(source, "idx") == 0 || picture_source_known(source))
+        return STATUS_OK;
+    return node_fail(place_of(root, "data.source"),
+                     "data.source must be idx, folder, shards or pack, not '%.64s'", source);
+}
+
 /* What must agree between keys. */
 static enum status check_config(const struct config *config, const struct node *root) {
+    TRY(check_source(config, root));
     if (config->data.classes != 0 && config->data.classes != config->network.classes)
         return node_fail(place_of(root, "data.classes"),
                          "data.classes %d is not network.classes %d", config->data.classes,

@@ -37,7 +37,7 @@ static enum status load(struct pictures *pictures, const struct data_config *con
            strcmp(sources[source].name, config->source) != 0)
         source++;
     if (source == sizeof sources / sizeof *sources)
-        return fail(STATUS_USAGE, "data.source \"%s\" is unknown; there is \"idx\"",
+        return fail(STATUS_USAGE, "data.source \"%s\" is none of pictures in memory, as \"idx\" is",
                     config->source);
     TRY(sources[source].load(pictures, config, part));
     TRY(check_labels(pictures, config));

@@ -9,16 +9,15 @@
 
 static const struct source_type *const types[] = {&source_folder, &source_shards, &source_pack};
 
-static enum status find_type(const char *name, const struct source_type **type) {
-    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
-        *type = types[i];
+static const struct source_type *type_of(const char *name) {
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
         if (strcmp(types[i]->name, name) == 0)
-            return STATUS_OK;
-    }
-    return fail(STATUS_USAGE,
-                "data.source \"%s\" holds no picture files; these do: \"folder\", "
-                "\"shards\" and \"pack\"",
-                name);
+            return types[i];
+    return NULL;
+}
+
+bool picture_source_known(const char *name) {
+    return type_of(name) != NULL;
 }
 
 /* How many classes: as the configuration says, as the list of them, as the labels. */
@@ -58,9 +57,13 @@ static enum status open_as(struct picture_source *source, const struct data_conf
 
 enum status picture_source_open(struct picture_source **source, const struct data_config *config,
                                 enum data_part part, struct pool *pool) {
-    const struct source_type *type;
+    const struct source_type *type = type_of(config->source);
     *source = NULL;
-    TRY(find_type(config->source, &type));
+    if (type == NULL)
+        return fail(STATUS_USAGE,
+                    "data.source \"%s\" holds no picture files; these do: \"folder\", "
+                    "\"shards\" and \"pack\"",
+                    config->source);
     struct picture_source *made;
     TRY(allocate(&made, 1, sizeof *made, "the source of pictures"));
     made->type = type;

@@ -24,6 +24,9 @@ void picture_bytes_release(struct picture_bytes *bytes);
 
 struct picture_source;
 
+/* Whether a data.source is one of picture files. */
+bool picture_source_known(const char *name);
+
 /* config: source, folder, train, test, class_list and classes count. The pool's threads share the
  * work; NULL: the caller alone. Errors name folder, file or line. The test part has the labels of
  * the training part's classes. */
