@@ -98,5 +98,7 @@ refuses "data.holdout_images needs 30" "$recipe" --set "data.folder=$folder/tile
 printf 'no picture' >"$folder/tiles/train/class0003/1.jpg"
 # shellcheck disable=SC2086
 refuses "class0003/1.jpg" "$recipe" --set "data.folder=$folder/tiles" --set data.holdout_images=40 $small
+refuses 'network.input.channels is 2; picture files have 1 or 3' "$recipe" --set network.input.channels=2 \
+    --set data.mean=0.5 --set data.deviation=0.5
 refuses "data.source must be idx, folder, shards or pack, not 'jpegs'" "$config" --set data.source=jpegs
 echo "estimate.sh: estimates are what files and runs say"

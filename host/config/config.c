@@ -140,10 +140,16 @@ static enum status check_resolutions(const struct config *config, const struct n
 
 static enum status check_source(const struct config *config, const struct node *root) {
     const char *source = config->data.source;
-    if (strcmp(source, "idx") == 0 || picture_source_known(source))
+    int channels = config->network.channels;
+    if (strcmp(source, "idx") == 0)
         return STATUS_OK;
-    return node_fail(place_of(root, "data.source"),
-                     "data.source must be idx, folder, shards or pack, not '%.64s'", source);
+    if (!picture_source_known(source))
+        return node_fail(place_of(root, "data.source"),
+                         "data.source must be idx, folder, shards or pack, not '%.64s'", source);
+    if (channels != 1 && channels != 3)
+        return node_fail(place_of(root, "network.input.channels"),
+                         "network.input.channels is %d; picture files have 1 or 3", channels);
+    return STATUS_OK;
 }
 
 /* What must agree between keys. */
