@@ -63,11 +63,21 @@ static void print_memory(const struct estimate *estimate, const struct step_byte
                 of);
 }
 
+/* Of one picture in each size that the search may draw. */
+static double picture_bytes(const struct network *network) {
+    double bytes = 0;
+    for (int i = 0; i < network_resolutions(network); i++) {
+        struct resolution size = network_resolution(network, i);
+        bytes += (double)size.height * size.width * network->channels;
+    }
+    return bytes;
+}
+
 static void print_pictures(const struct estimate *estimate) {
     const struct config *config = estimate->config;
     const struct picture_counts *counts = &estimate->counts;
-    double picture =
-        (double)config->network.height * config->network.width * config->network.channels;
+    const struct network *network = &config->network;
+    double test = (double)network->height * network->width * network->channels;
     double holdout = config->search.holdout_images > 0 ? config->search.holdout_images
                                                        : config->data.holdout_images;
     double scored = fmin(config->search.calibration_images, counts->train) + holdout;
@@ -76,8 +86,9 @@ static void print_pictures(const struct estimate *estimate) {
         return;
     printf(ESTIMATE_COLUMN "%s of the host for %s calibration and hold-out images, at the end "
                            "%s for %s test images\n",
-           "pictures in memory", format_bytes(text, picture * scored), format_count(images, scored),
-           format_bytes(more, picture * counts->used_test), format_count(tests, counts->used_test));
+           "pictures in memory", format_bytes(text, picture_bytes(network) * scored),
+           format_count(images, scored), format_bytes(more, test * counts->used_test),
+           format_count(tests, counts->used_test));
 }
 
 static void print_disk(const struct estimate *estimate, const struct step_bytes *bytes) {
