@@ -27,7 +27,9 @@ static void count_missing(const struct data_config *data, int classes,
     counts->train = data->train_images > 0 ? data->train_images
                     : imagenet             ? IMAGENET_TRAIN - data->holdout_images
                                            : 0;
-    counts->files = imagenet ? IMAGENET_TRAIN : counts->train + data->holdout_images;
+    counts->files = imagenet            ? IMAGENET_TRAIN
+                    : counts->train > 0 ? counts->train + data->holdout_images
+                                        : 0;
 }
 
 static void say_missing(const struct estimate *estimate) {

@@ -84,11 +84,13 @@ static void print_pictures(const struct estimate *estimate) {
     char text[FORMAT_SIZE], more[FORMAT_SIZE], images[FORMAT_SIZE], tests[FORMAT_SIZE];
     if (counts->files == 0)
         return;
-    printf(ESTIMATE_COLUMN "%s of the host for %s calibration and hold-out images, at the end "
-                           "%s for %s test images\n",
+    printf(ESTIMATE_COLUMN "%s of the host for %s calibration and hold-out images",
            "pictures in memory", format_bytes(text, picture_bytes(network) * scored),
-           format_count(images, scored), format_bytes(more, test * counts->used_test),
-           format_count(tests, counts->used_test));
+           format_count(images, scored));
+    if (counts->used_test > 0)
+        printf(", at the end %s for %s test images", format_bytes(more, test * counts->used_test),
+               format_count(tests, counts->used_test));
+    printf("\n");
 }
 
 static void print_disk(const struct estimate *estimate, const struct step_bytes *bytes) {
