@@ -92,6 +92,13 @@ estimate "$recipe" --set data.source=pack --set "data.folder=$folder" --set data
     --set data.holdout_images=40 $small
 says super-network "500 steps"
 
+# A budget in milliseconds: its share is taken for that of the multiplications.
+# shellcheck disable=SC2086
+estimate "$recipe" --set "data.folder=$folder/tiles" --set data.holdout_images=40 $small \
+    --set 'search.budgets=[{metric: latency, share: 0.25}]'
+says search "and the time that measuring takes"
+says training "at 25 % of the MACs"
+
 # What a run refuses is no missing picture.
 # shellcheck disable=SC2086
 refuses "data.holdout_images needs 30" "$recipe" --set "data.folder=$folder/tiles" --set data.holdout_images=300 $small

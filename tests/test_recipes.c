@@ -13,7 +13,7 @@
 
 #define CONFIGS TAPER_SOURCE_DIR "/configs/imagenet-mobilenet-v3"
 
-static const char *const recipes[] = {CONFIGS "-macs.yaml"};
+static const char *const recipes[] = {CONFIGS "-macs.yaml", CONFIGS "-latency.yaml"};
 enum { RECIPES = sizeof recipes / sizeof *recipes };
 
 static void read_config(struct config *config, const char *path) {

@@ -93,6 +93,15 @@ static void print_step(const char *name, double seconds, const char *of) {
     printf(ESTIMATE_COLUMN "%s (%s)\n", name, format_duration(text, seconds), of);
 }
 
+/* Whether a budget's metric takes time of its own: not counted here. */
+static bool has_slow_budget(const struct search_config *search) {
+    for (int i = 0; i < search->budget_count; i++)
+        if (strcmp(search->budgets[i].metric.name, "macs") != 0 &&
+            strcmp(search->budgets[i].metric.name, "parameters") != 0)
+            return true;
+    return false;
+}
+
 static double scored_images(const struct config *config) {
     return config->search.calibration_images + (config->search.holdout_images > 0
                                                     ? config->search.holdout_images
@@ -113,7 +122,8 @@ void estimate_times(const struct estimate *estimate) {
     snprintf(of, sizeof of, "%.0f steps", steps);
     print_step("super-network", steps * batch * with_data(estimate, image.supernet, image.load),
                of);
-    snprintf(of, sizeof of, "about %.0f samples on %.0f images each", samples, scored);
+    snprintf(of, sizeof of, "about %.0f samples on %.0f images each%s", samples, scored,
+             has_slow_budget(&config->search) ? ", and the time that measuring takes" : "");
     print_step("search", samples * scored * estimate->probe.image_seconds * (1 + share) / 2, of);
     snprintf(of, sizeof of, "%g epochs of %.0f images at %.0f %% of the MACs",
              config->train.training.epochs, trained, 100 * share);
