@@ -1,7 +1,7 @@
 #include "data/picture_source.h"
 #include "data/source_type.h"
-#include "support/memory.h"
 #include "support/characters.h"
+#include "support/memory.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 
 enum { CHANNELS = 3, QUALITY = 90 };
-static const double SWING = 70, NOISE = 95; /* within 0..255; the noise makes the size of the file */
+static const double SWING = 70,
+                    NOISE = 95; /* within 0..255; the noise makes the size of the file */
 
 struct wave {
     double down, across, start; /* radians: per height, per width, at the corner */
