@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const double MUCH_WAITING = 0.02;
+
 /* The line of search.jsonl that is sample `number`, or point `number` of the trade-off curve. */
 static const json_t *find_line(const json_t *lines, const struct options *options) {
     int points = 0;
@@ -79,6 +81,9 @@ static void print_line(const struct bench *bench, const char *name,
            result->outliers, config->batch_images, config->batch_images == 1 ? "" : "s",
            config->threads, config->threads == 1 ? "" : "s", format_bytes(bytes, memory),
            bench->device);
+    if (result->waited > MUCH_WAITING)
+        printf("other work had the processor %.0f %% of the time, which is not counted\n",
+               100 * result->waited);
     if (!result->narrow)
         printf(
             "warning: this interval is wider than latency.interval %g of the median, after %g s\n",

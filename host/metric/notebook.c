@@ -100,12 +100,13 @@ enum status notebook_find(const struct notebook *notebook, const struct network 
 
 json_t *latency_to_json(const struct stopwatch_result *result, const struct bench *bench) {
     const struct median *median = &result->median;
-    return json_pack("{s:f, s:f, s:f, s:i, s:i, s:i, s:f, s:b, s:b, s:i, s:i, s:s}", "latency",
+    return json_pack("{s:f, s:f, s:f, s:i, s:i, s:i, s:f, s:f, s:b, s:b, s:i, s:i, s:s}", "latency",
                      1e3 * median->value, "low", 1e3 * median->low, "high", 1e3 * median->high,
                      "repetitions", result->repetitions, "series", result->series, "outliers",
-                     result->outliers, "drift", result->drift, "narrow", (int)result->narrow,
-                     "steady", (int)result->steady, "batch_images", bench->latency.batch_images,
-                     "threads", bench->latency.threads, "device", bench->device);
+                     result->outliers, "drift", result->drift, "waited", result->waited, "narrow",
+                     (int)result->narrow, "steady", (int)result->steady, "batch_images",
+                     bench->latency.batch_images, "threads", bench->latency.threads, "device",
+                     bench->device);
 }
 
 enum status notebook_add(struct notebook *notebook, const struct bench *bench,

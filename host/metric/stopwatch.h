@@ -21,6 +21,8 @@ struct stopwatch_result {
     int series;           /* that were made */
     int outliers;         /* in the series that counts */
     double drift;         /* its last third's median above its first third's, as a share */
+    double waited;        /* share of all time in which others had the processor, and which does not
+                             count; 0 where it is not known */
     bool narrow;          /* the interval is as wanted */
     bool steady;          /* the drift is below twice the wanted interval: clocks did not change */
 };
