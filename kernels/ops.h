@@ -132,7 +132,7 @@ struct memory {
     bool separate; /* the host must not touch operands: copies are needed */
     /* Zeroed; pointer: to a pointer, which is NULL after a failure, as allocate() has it. */
     enum status (*take)(void *pointer, size_t bytes, const char *what);
-    void (*give_back)(void *memory);                                    /* NULL is fine */
+    void (*give_back)(void *memory); /* NULL is fine */
     /* Both sides may touch it, the device slowly; copies from and to it do not hold up the host. */
     enum status (*take_shared)(void *pointer, size_t bytes, const char *what);
     void (*give_back_shared)(void *memory);
@@ -210,8 +210,8 @@ typedef enum status backend_open_function(int version, enum precision precision,
                                           const struct ops **ops);
 #define BACKEND_SYMBOL "taper_backend_open"
 
-/* A second symbol, which it may lack: what it sees of driver and devices, for `taper doctor`, a line
- * each. That there are none is no failure. */
+/* A second symbol, which it may lack: what it sees of driver and devices, for `taper doctor`, a
+ * line each. That there are none is no failure. */
 typedef enum status backend_report_function(char *text, size_t size);
 #define BACKEND_REPORT_SYMBOL "taper_backend_report"
 
