@@ -448,6 +448,7 @@ enum status cuda_dense_forward(const struct convolution *convolution, const stru
     op.kernels = convolution->kernels, op.segments = slice->device_segments;
     op.kernel = convolution->kernel, op.stride = convolution->stride;
     op.parts = op.sums.parts > 0 ? op.sums.parts : pieces(BLOCKS, slice->count);
+    static_assert(CHUNK == STEM_CHUNK, "one grid serves both kernels");
     dim3 grid(pieces(op.output.channels, CHUNK), op.parts, slice->count);
     launch<T>(op, convolution, grid);
     return cuda_launched("dense_forward");

@@ -294,6 +294,29 @@ static void given_statistics_repeat_the_batch(void **state) {
     network_release(&network);
 }
 
+/* What launches and ints cannot count is refused before memory is taken for it. */
+static void batches_beyond_counting_are_refused(void **state) {
+    (void)state;
+    static const struct {
+        int images, groups, height;
+        const char *why;
+    } cases[] = {{12, 1025, HEIGHT, "1025 sub-networks per batch are more than 1024"},
+                 {65536, 1, HEIGHT, "a batch of 65536 images is more than 65535"},
+                 {65535, 1, 5000, "a batch of 65535 images of 5000x7 has more than 2^31 pixels"}};
+    struct network network;
+    pass_network(&network);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct pass *pass = NULL;
+        const struct pass_options options = {.images = cases[i].images, .groups = cases[i].groups};
+        network.height = cases[i].height;
+        assert_int_equal(pass_create(&pass, &network, ops_cpu(), NULL, &options), STATUS_USAGE);
+        assert_string_equal(failure(), cases[i].why);
+        assert_null(pass);
+        failure_clear();
+    }
+    network_release(&network);
+}
+
 /* What ops.prepare was given. */
 static const struct convolution *laid_out[64];
 static int laid_out_count;
@@ -342,6 +365,7 @@ int main(void) {
         cmocka_unit_test(groups_equal_extracted_networks),
         cmocka_unit_test(given_statistics_repeat_the_batch),
         cmocka_unit_test(weights_are_laid_out_once),
+        cmocka_unit_test(batches_beyond_counting_are_refused),
         cmocka_unit_test(differences_per_group),
         cmocka_unit_test(differences_shared),
         cmocka_unit_test(differences_shared_one_image_each),

@@ -1,5 +1,6 @@
 #include "supernet/pass_internal.h"
 
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,9 +53,24 @@ static enum status create(struct pass *pass) {
     return copy_picture_norm(pass);
 }
 
+/* Images are an axis of a device's launches, pixels of a batch are counted in an int. */
+static enum status check_size(const struct network *network, const struct pass_options *options) {
+    if (options->groups > MAX_GROUPS)
+        return fail(STATUS_USAGE, "%d sub-networks per batch are more than %d", options->groups,
+                    MAX_GROUPS);
+    if (options->images > MAX_IMAGES)
+        return fail(STATUS_USAGE, "a batch of %d images is more than %d", options->images,
+                    MAX_IMAGES);
+    if ((long long)options->images * network->height * network->width > INT_MAX)
+        return fail(STATUS_USAGE, "a batch of %d images of %dx%d has more than 2^31 pixels",
+                    options->images, network->height, network->width);
+    return STATUS_OK;
+}
+
 enum status pass_create(struct pass **created, const struct network *network, const struct ops *ops,
                         struct pool *pool, const struct pass_options *options) {
     struct pass *pass;
+    TRY(check_size(network, options));
     TRY(allocate(&pass, 1, sizeof *pass, "a pass"));
     pass->network = network;
     pass->ops = ops;
@@ -69,11 +85,6 @@ enum status pass_create(struct pass **created, const struct network *network, co
     if (pass->options.shards > options->images)
         pass->options.shards = options->images;
     pass->slots = options->images;
-    if (options->groups > MAX_GROUPS) {
-        free(pass);
-        return fail(STATUS_USAGE, "%d sub-networks per batch are more than %d", options->groups,
-                    MAX_GROUPS);
-    }
     enum status status = create(pass);
     if (status != STATUS_OK) {
         pass_release(pass);

@@ -45,7 +45,7 @@ struct layer_widths {
 enum { WIDTHS_PER_LAYER = 5, MAX_PICTURE_CHANNELS = 4 };
 
 /* A shard has at most one segment per group. */
-enum { MAX_SHARDS = 64, MAX_GROUPS = 1024 };
+enum { MAX_SHARDS = 64, MAX_GROUPS = 1024, MAX_IMAGES = 65535 };
 
 /* A piece of the batch that one worker takes through an operation, or, where no statistics cross
  * pieces, through the whole pass. */
