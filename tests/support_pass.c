@@ -96,6 +96,21 @@ real *pass_random_parameters(const struct parameters *parameters) {
     return values;
 }
 
+const int pass_heights[] = {PASS_HEIGHT, 6, 3, 0}, pass_widths[] = {PASS_WIDTH, 5, 2, 0};
+
+void pass_network_of_sizes(struct network *network) {
+    pass_network(network);
+    network_add_resolutions(network, pass_heights, pass_widths);
+    assert_int_equal(network_check(network), STATUS_OK);
+}
+
+void pass_network_of_size(struct network *network, int resolution) {
+    pass_network(network);
+    network->height = pass_heights[resolution];
+    network->width = pass_widths[resolution];
+    assert_int_equal(network_check(network), STATUS_OK);
+}
+
 struct pass *pass_make(const struct network *network, const struct ops *ops, int groups,
                        bool shared, int shards, struct pool *pool) {
     struct pass_options options = {.images = PASS_IMAGES,

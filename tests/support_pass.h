@@ -1,4 +1,5 @@
-/* A small network with one of everything, a batch for it, and weights: for tests of whole passes. */
+/* A small network with one of everything, a batch for it, and weights: for tests of whole passes.
+ */
 #ifndef TAPER_SUPPORT_PASS_H
 #define TAPER_SUPPORT_PASS_H
 
@@ -6,9 +7,15 @@
 
 enum { PASS_IMAGES = 12, PASS_HEIGHT = 9, PASS_WIDTH = 7, PASS_CHANNELS = 2, PASS_CLASSES = 5 };
 
-/* Dense stem, a block of each kind (residual and bypass, stride 2 with squeeze-excite, no expansion,
- * bypass over widening), hard-swish, a pooled 1x1 head, a hidden linear layer. */
+/* Dense stem, a block of each kind (residual and bypass, stride 2 with squeeze-excite, no
+ * expansion, bypass over widening), hard-swish, a pooled 1x1 head, a hidden linear layer. */
 void pass_network(struct network *network);
+
+/* It for pictures of several sizes, from PASS_HEIGHT x PASS_WIDTH on; 0 ends them. */
+extern const int pass_heights[], pass_widths[];
+void pass_network_of_sizes(struct network *network);
+/* It for pictures of one of the sizes, without the choice. */
+void pass_network_of_size(struct network *network, int resolution);
 
 /* A sub-network drawn uniformly; the same for the same number. */
 struct subnetwork pass_draw(const struct network *network, uint32_t number);

@@ -10,27 +10,10 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <string.h>
 
 #include <cmocka.h>
 
 enum { SIZES = 3, GROUPS = 4 };
-static const int heights[] = {PASS_HEIGHT, 6, 3, 0}, widths[] = {PASS_WIDTH, 5, 2, 0};
-
-static void several(struct network *network) {
-    pass_network(network);
-    network_add_resolutions(network, heights, widths);
-    assert_int_equal(network_check(network), STATUS_OK);
-}
-
-/* The same network for pictures of one of the sizes, without the choice. */
-static void only(struct network *network, int resolution) {
-    pass_network(network);
-    network->height = heights[resolution];
-    network->width = widths[resolution];
-    assert_int_equal(network_check(network), STATUS_OK);
-}
-
 static struct subnetwork draw(const struct network *network, int resolution, uint32_t number) {
     struct subnetwork sub = pass_draw(network, number);
     sub.option[RESOLUTION_CHOICE] = (short)resolution;
@@ -64,27 +47,27 @@ static void multiplications_follow_the_pictures(void **state) {
 static void an_extraction_has_one_size(void **state) {
     (void)state;
     struct network network, alone;
-    several(&network);
+    pass_network_of_sizes(&network);
     for (int resolution = 0; resolution < SIZES; resolution++) {
         struct subnetwork sub = draw(&network, resolution, 3), again;
         struct subnetwork whole = subnetwork_largest(&network);
         assert_int_equal(network_extract(&alone, &network, &sub), STATUS_OK);
         assert_int_equal(network_check(&alone), STATUS_OK);
-        assert_int_equal(alone.height, heights[resolution]);
-        assert_int_equal(alone.width, widths[resolution]);
+        assert_int_equal(alone.height, pass_heights[resolution]);
+        assert_int_equal(alone.width, pass_widths[resolution]);
         assert_int_equal(network_resolutions(&alone), 1);
         assert_int_equal(network_find_resolution(&network, &alone), resolution);
         assert_true(network_cost(&alone, &whole).macs == network_cost(&network, &sub).macs);
         json_t *json = subnetwork_to_json(&network, &sub);
         assert_int_equal(json_integer_value(json_object_get(json, "resolution")),
-                         heights[resolution]);
+                         pass_heights[resolution]);
         assert_int_equal(subnetwork_from_json(&network, json, &again), STATUS_OK);
         sub = subnetwork_canonical(&network, sub);
         assert_true(subnetwork_equal(&sub, &again));
         json_decref(json);
         network_release(&alone);
     }
-    only(&alone, 1);
+    pass_network_of_size(&alone, 1);
     alone.width++;
     assert_int_equal(network_find_resolution(&network, &alone), -1);
     network_release(&alone);
@@ -109,7 +92,7 @@ static void the_pictures_shrink_as_a_layer_does(void **state) {
     (void)state;
     struct network network;
     struct layer_list list;
-    several(&network);
+    pass_network_of_sizes(&network);
     for (int resolution = 0; resolution < SIZES; resolution++) {
         struct subnetwork sub = subnetwork_largest(&network);
         sub.option[RESOLUTION_CHOICE] = (short)resolution;
@@ -122,7 +105,7 @@ static void the_pictures_shrink_as_a_layer_does(void **state) {
 static void a_batch_has_one_resolution(void **state) {
     (void)state;
     struct network network;
-    several(&network);
+    pass_network_of_sizes(&network);
     const struct sampler sampler = {.seed = 3, .warmup_epochs = 2, .batch_groups = GROUPS};
     int orders_differ = 0, last_first = -1;
     for (uint64_t round = 0; round < 40; round++) {

@@ -12,22 +12,6 @@
 #include <cmocka.h>
 
 enum { GROUPS = 4 };
-static const int heights[] = {PASS_HEIGHT, 6, 3, 0}, widths[] = {PASS_WIDTH, 5, 2, 0};
-
-static void several(struct network *network) {
-    pass_network(network);
-    network_add_resolutions(network, heights, widths);
-    assert_int_equal(network_check(network), STATUS_OK);
-}
-
-/* The same network for pictures of one of the sizes, without the choice. */
-static void only(struct network *network, int resolution) {
-    pass_network(network);
-    network->height = heights[resolution];
-    network->width = widths[resolution];
-    assert_int_equal(network_check(network), STATUS_OK);
-}
-
 static struct subnetwork without_resolution(const struct subnetwork *sub) {
     struct subnetwork other = {{0}};
     memcpy(other.option, sub->option + 1, sizeof other.option - sizeof other.option[0]);
@@ -119,7 +103,7 @@ static void check_bits(bool shared, int threads) {
     struct side all, one;
     struct pool *pool;
     assert_int_equal(pool_create(&pool, threads), STATUS_OK);
-    several(&network);
+    pass_network_of_sizes(&network);
     open_side(&all, &network, shared, pool);
     real *given = pass_random_parameters(pass_statistics(all.pass));
     for (size_t i = 0; i < pass_statistics(all.pass)->size; i++)
@@ -132,7 +116,7 @@ static void check_bits(bool shared, int threads) {
             subs[g] = draw(&network, order[i], i * 100 + g);
             plain[g] = without_resolution(&subs[g]);
         }
-        only(&alone, order[i]);
+        pass_network_of_size(&alone, order[i]);
         open_side(&one, &alone, shared, pool);
         assert_int_equal(pass_set_statistics(one.pass, given), STATUS_OK);
         struct subnetwork whole = {{0}}, bare = {{0}};
@@ -166,7 +150,7 @@ static void groups_of_two_sizes_are_refused(void **state) {
     (void)state;
     struct network network;
     struct side side;
-    several(&network);
+    pass_network_of_sizes(&network);
     open_side(&side, &network, false, NULL);
     struct subnetwork subs[2] = {draw(&network, 0, 1), draw(&network, 1, 1)};
     const struct batch_group groups[2] = {{&subs[0], 6}, {&subs[1], 6}};

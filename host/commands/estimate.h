@@ -26,6 +26,9 @@ struct estimate {
  * of MACs asks for, else what the first budget with a share does; 1 when none has one. */
 double estimate_share(const struct config *config);
 
+/* Hold-out images that score a sample of the search. */
+double estimate_holdout(const struct config *config);
+
 /* How many pictures there are, or ImageNet has; says what they are when they are no count of files.
  */
 void estimate_pictures(struct estimate *estimate);

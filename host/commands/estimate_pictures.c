@@ -3,7 +3,6 @@
 #include "report/format.h"
 
 #include <stdio.h>
-#include <string.h>
 
 /* ImageNet-1k, for which most are before it is there. */
 enum { IMAGENET_CLASSES = 1000, IMAGENET_TRAIN = 1281167, IMAGENET_TEST = 50000 };
@@ -51,14 +50,13 @@ void estimate_pictures(struct estimate *estimate) {
     const struct loader_probe *loader = &estimate->loader;
     struct picture_counts *counts = &estimate->counts;
     int classes = estimate->config->network.classes;
-    bool in_memory = strcmp(data->source, "idx") == 0;
     counts->train = loader->train_images;
     counts->files = loader->pictures;
     if (loader->train_images == 0) {
         count_missing(data, classes, counts);
         say_missing(estimate);
     }
-    if (in_memory) {
+    if (data_in_memory(data)) {
         counts->files = 0;
         return;
     }

@@ -78,9 +78,8 @@ static void print_pictures(const struct estimate *estimate) {
     const struct picture_counts *counts = &estimate->counts;
     const struct network *network = &config->network;
     double test = (double)network->height * network->width * network->channels;
-    double holdout = config->search.holdout_images > 0 ? config->search.holdout_images
-                                                       : config->data.holdout_images;
-    double scored = fmin(config->search.calibration_images, counts->train) + holdout;
+    double scored =
+        fmin(config->search.calibration_images, counts->train) + estimate_holdout(config);
     char text[FORMAT_SIZE], more[FORMAT_SIZE], images[FORMAT_SIZE], tests[FORMAT_SIZE];
     if (counts->files == 0)
         return;

@@ -102,10 +102,9 @@ static bool has_slow_budget(const struct search_config *search) {
     return false;
 }
 
-static double scored_images(const struct config *config) {
-    return config->search.calibration_images + (config->search.holdout_images > 0
-                                                    ? config->search.holdout_images
-                                                    : config->data.holdout_images);
+double estimate_holdout(const struct config *config) {
+    return config->search.holdout_images > 0 ? config->search.holdout_images
+                                             : config->data.holdout_images;
 }
 
 void estimate_times(const struct estimate *estimate) {
@@ -113,7 +112,8 @@ void estimate_times(const struct estimate *estimate) {
     const struct image_seconds image = image_seconds(estimate);
     int batch = config->supernet.training.batch_images;
     double images = estimate->counts.train, share = estimate_share(config);
-    double samples = expected_samples(&config->search, share), scored = scored_images(config);
+    double samples = expected_samples(&config->search, share);
+    double scored = config->search.calibration_images + estimate_holdout(config);
     double steps = config->supernet.training.epochs * floor(images / batch);
     double trained = images + (config->train.use_holdout ? config->data.holdout_images : 0);
     char of[128];

@@ -6,7 +6,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* The batches before the clock starts fill the loader's places. */
 enum { BATCH = 32, WARM_BATCHES = 8, SIZES = 1000 };
@@ -92,7 +91,6 @@ done:
 enum status loader_probe_run(struct loader_probe *probe, const struct config *config,
                              const struct ops *ops, struct pool *pool) {
     struct picture_sets sets = {0};
-    bool in_memory = strcmp(config->data.source, "idx") == 0;
     *probe = (struct loader_probe){0};
     enum status status = picture_sets_open(&sets, config, pool);
     bool missing = status == STATUS_USAGE && sets.source == NULL && sets.pictures.count == 0;
@@ -103,5 +101,5 @@ enum status loader_probe_run(struct loader_probe *probe, const struct config *co
         return status;
     snprintf(probe->missing, sizeof probe->missing, "%s", failure());
     failure_clear();
-    return in_memory ? STATUS_OK : probe_synthetic(probe, config, ops, pool);
+    return data_in_memory(&config->data) ? STATUS_OK : probe_synthetic(probe, config, ops, pool);
 }

@@ -129,7 +129,7 @@ static enum status check_batch(const struct config *config, const struct node *r
 /* Pictures of idx files are not resized. */
 static enum status check_resolutions(const struct config *config, const struct node *root) {
     int count = network_resolutions(&config->network);
-    if (count > 1 && strcmp(config->data.source, "idx") == 0)
+    if (count > 1 && data_in_memory(&config->data))
         return node_fail(
             place_of(root, "network.input"),
             "network.input has %d sizes, but the pictures of data.source idx have one; "
@@ -141,7 +141,7 @@ static enum status check_resolutions(const struct config *config, const struct n
 static enum status check_source(const struct config *config, const struct node *root) {
     const char *source = config->data.source;
     int channels = config->network.channels;
-    if (strcmp(source, "idx") == 0)
+    if (data_in_memory(&config->data))
         return STATUS_OK;
     if (!picture_source_known(source))
         return node_fail(place_of(root, "data.source"),

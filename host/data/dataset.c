@@ -30,13 +30,18 @@ static enum status check_labels(struct pictures *pictures, const struct data_con
     return STATUS_OK;
 }
 
+/* Its row; -1: the source's pictures are not in memory. */
+static int find_source(const struct data_config *config) {
+    for (int i = 0; i < (int)(sizeof sources / sizeof *sources); i++)
+        if (strcmp(sources[i].name, config->source) == 0)
+            return i;
+    return -1;
+}
+
 static enum status load(struct pictures *pictures, const struct data_config *config,
                         enum data_part part) {
-    size_t source = 0;
-    while (source < sizeof sources / sizeof *sources &&
-           strcmp(sources[source].name, config->source) != 0)
-        source++;
-    if (source == sizeof sources / sizeof *sources)
+    int source = find_source(config);
+    if (source < 0)
         return fail(STATUS_USAGE, "data.source \"%s\" is none of pictures in memory, as \"idx\" is",
                     config->source);
     TRY(sources[source].load(pictures, config, part));
@@ -56,6 +61,10 @@ enum status pictures_load(struct pictures *pictures, const struct data_config *c
     if (status != STATUS_OK)
         pictures_release(pictures);
     return status;
+}
+
+bool data_in_memory(const struct data_config *config) {
+    return find_source(config) >= 0;
 }
 
 const char *class_name(const struct data_config *config, int label, char text[MAX_CLASS_NAME]) {

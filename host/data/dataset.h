@@ -36,6 +36,10 @@ struct data_config {
     int decoders; /* threads that make batches; 0: as many as workers */
 };
 
+/* Whether all pictures are read before the first step and have one size (idx); else they are
+ * decoded from files as they are needed. */
+bool data_in_memory(const struct data_config *config);
+
 /* The name of a class, or its number as text. */
 const char *class_name(const struct data_config *config, int label, char text[MAX_CLASS_NAME]);
 

@@ -8,10 +8,6 @@
 
 enum { CALIBRATION, SCORED };
 
-static bool in_memory(const struct config *config) {
-    return strcmp(config->data.source, "idx") == 0;
-}
-
 static enum status check_pictures(const struct config *config, const struct pictures *pictures) {
     const struct network *network = &config->network;
     if (pictures->height != network->height || pictures->width != network->width ||
@@ -41,7 +37,7 @@ struct picture_recipe picture_sets_recipe(const struct config *config, struct re
     struct picture_recipe recipe = {.height = size.height,
                                     .width = size.width,
                                     .channels = config->network.channels,
-                                    .centre = in_memory(config) ? 0 : data->centre,
+                                    .centre = data_in_memory(&config->data) ? 0 : data->centre,
                                     .scale = {data->smallest_crop, 1},
                                     .ratio = {1 / data->crop_ratio, data->crop_ratio},
                                     .flip = data->flip,
@@ -143,7 +139,8 @@ static enum status open_files(struct picture_sets *sets, const struct config *co
 
 enum status picture_sets_open(struct picture_sets *sets, const struct config *config,
                               struct pool *pool) {
-    return in_memory(config) ? open_in_memory(sets, config) : open_files(sets, config, pool);
+    return data_in_memory(&config->data) ? open_in_memory(sets, config)
+                                         : open_files(sets, config, pool);
 }
 
 enum status picture_sets_load(struct picture_sets *sets, const struct config *config,
@@ -193,7 +190,7 @@ enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **b
     enum status status;
     *bad = NULL;
     *pictures = (struct pictures){0};
-    if (in_memory(config)) {
+    if (data_in_memory(&config->data)) {
         TRY(pictures_load(pictures, &config->data, DATA_TEST));
         return check_pictures(config, pictures);
     }
