@@ -15,6 +15,10 @@ int cluster_ranks(const struct cluster *cluster) {
     return cluster == NULL ? 1 : cluster->ranks;
 }
 
+int cluster_local_ranks(const struct cluster *cluster) {
+    return cluster_ranks(cluster) == 1 ? 1 : peers_on_host(cluster->peers, cluster->rank);
+}
+
 bool cluster_deterministic(const struct cluster *cluster) {
     return cluster == NULL || cluster->config.deterministic;
 }
@@ -84,6 +88,11 @@ enum status cluster_barrier(struct cluster *cluster) {
     cluster->operations++;
     TRY(cluster->transport->barrier(cluster->state));
     return cluster_wait(cluster, false);
+}
+
+enum status cluster_await_first(struct cluster *cluster) {
+    char nothing = 0;
+    return cluster_broadcast(cluster, &nothing, sizeof nothing);
 }
 
 enum status cluster_broadcast(struct cluster *cluster, void *data, size_t bytes) {

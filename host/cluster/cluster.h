@@ -54,6 +54,7 @@ int cluster_ranks(const struct cluster *cluster);
 static inline bool cluster_first(const struct cluster *cluster) {
     return cluster_rank(cluster) == 0;
 }
+int cluster_local_ranks(const struct cluster *cluster); /* on this host, this one included */
 bool cluster_deterministic(const struct cluster *cluster);
 
 /* Before rank `rank` of all lie so many of `count` things that are shared out evenly, in order. */
@@ -62,6 +63,8 @@ static inline int cluster_share(int count, int rank, int ranks) {
 }
 
 enum status cluster_barrier(struct cluster *cluster);
+/* Until rank 0 has come here, too, whatever it has to do before. */
+enum status cluster_await_first(struct cluster *cluster);
 enum status cluster_broadcast(struct cluster *cluster, void *data, size_t bytes); /* from rank 0 */
 
 /* data: a part of every rank's, one behind the other; ends[rank] is where that rank's part ends, in

@@ -6,11 +6,11 @@
 /* The first one whose number of ranks is set counts. Slurm sets its own also where no srun has
  * started anything: a batch script's. */
 static const struct {
-    const char *ranks, *rank, *local_ranks;
+    const char *ranks, *rank;
 } launchers[] = {
-    {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_LOCAL_SIZE"},
-    {"WORLD_SIZE", "RANK", "LOCAL_WORLD_SIZE"},
-    {"SLURM_NTASKS", "SLURM_PROCID", "SLURM_NTASKS_PER_NODE"},
+    {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
+    {"WORLD_SIZE", "RANK"},
+    {"SLURM_NTASKS", "SLURM_PROCID"},
 };
 
 enum { MOST_RANKS = 65536 };
@@ -35,8 +35,7 @@ enum status environment_ranks(struct started *started) {
             continue;
         started->variable = launchers[i].ranks;
         TRY(read_number(launchers[i].ranks, &started->ranks));
-        TRY(read_number(launchers[i].rank, &started->rank));
-        return read_number(launchers[i].local_ranks, &started->local_ranks);
+        return read_number(launchers[i].rank, &started->rank);
     }
     return STATUS_OK;
 }

@@ -8,7 +8,6 @@
 struct started {
     int ranks;            /* 1: started alone */
     int rank;             /* -1: nobody says */
-    int local_ranks;      /* of them on this host; 0: nobody says */
     const char *variable; /* that says the number of ranks; NULL: none does */
 };
 

@@ -15,8 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* Seconds: mpirun waits so long after one rank has ended badly, and again between SIGTERM and SIGKILL
- * to the others. They notice by themselves, and say so, before. */
+/* Seconds: mpirun waits so long after one rank has ended badly, and again between SIGTERM and
+ * SIGKILL to the others. They notice by themselves, and say so, before. */
 #define GRACE "2"
 
 enum { NO_PROGRAM = 127 };

@@ -86,6 +86,13 @@ const char *peers_name(const struct peers *peers, int rank, char name[PEER_NAME]
     return name;
 }
 
+int peers_on_host(const struct peers *peers, int own) {
+    int count = 0;
+    for (int rank = 0; rank < peers->ranks; rank++)
+        count += strcmp(peers->list[rank].host, peers->list[own].host) == 0;
+    return count;
+}
+
 bool peers_ended(const struct peers *peers, int rank) {
     struct pollfd life = {.fd = peers->lives[rank], .events = POLLIN};
     return life.fd >= 0 && poll(&life, 1, 0) > 0 && (life.revents & POLLIN) != 0;

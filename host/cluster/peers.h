@@ -16,6 +16,9 @@ enum status peers_meet(struct peers *peers, struct cluster *cluster);
 enum { PEER_NAME = 128 };
 const char *peers_name(const struct peers *peers, int rank, char name[PEER_NAME]);
 
+/* How many ranks are on the host of this one. */
+int peers_on_host(const struct peers *peers, int own);
+
 /* Whether a rank is on this host and its process has ended. */
 bool peers_ended(const struct peers *peers, int rank);
 
