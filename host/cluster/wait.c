@@ -70,9 +70,9 @@ static enum status find_late(struct cluster *cluster) {
     }
     if (name_silent(cluster, names, sizeof names) == 0)
         return fail(STATUS_RANK_LOST,
-                    "all ranks wait for each other at exchange %lld, which does not come to an end "
-                    "within cluster.deadline (%g s)",
-                    cluster->operations, cluster->config.deadline);
+                    "the other ranks waited for longer than cluster.deadline (%g s) at exchange "
+                    "%lld, and end",
+                    cluster->config.deadline, cluster->operations);
     return fail(STATUS_RANK_LOST, "%s did not come to exchange %lld within cluster.deadline (%g s)",
                 names, cluster->operations, cluster->config.deadline);
 }
