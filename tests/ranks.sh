@@ -13,7 +13,7 @@ export ASAN_OPTIONS="${ASAN_OPTIONS:-}:detect_leaks=0" # MPI's own
 rm -rf "$folder"
 mkdir -p "$folder"
 small_data "$folder/data"
-settings="$(small_settings "$folder/data") --set supernet.save_seconds=60 --set train.distill=0.3"
+settings="$(small_settings "$folder/data") --set supernet.save_seconds=60 --set train.distill=0.3 --set supernet.epochs=40"
 
 fail() {
     echo "ranks.sh: $1" >&2
@@ -51,8 +51,8 @@ begin() { # OUT ARGUMENT...
     tries=0
     until [ -e "$folder/$out/supernet.state.safetensors" ]; do
         tries=$((tries + 1))
-        [ $tries -lt 300 ] || fail "$out does not begin"
-        sleep 0.05
+        [ $tries -lt 1000 ] || fail "$out does not begin"
+        sleep 0.02
     done
 }
 
