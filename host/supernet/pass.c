@@ -44,8 +44,8 @@ static enum status create(struct pass *pass) {
     TRY(allocate(&pass->scratch, pass_threads(pass), sizeof *pass->scratch, "a pass"));
     TRY(create_widths(pass));
     TRY(create_results(pass));
-    TRY(share_create(pass));
     TRY(pass_build(pass));
+    TRY(share_create(pass));
     if (!pass->ops->memory->separate) {
         pass->device_losses = pass->losses;
         pass->device_hits = pass->hits;

@@ -11,11 +11,11 @@ struct share {
     /* [ranks + 1] before which shard, segment, image and parameter a rank's own begin */
     int *shards, *segments, *images;
     size_t *parameters;
-    size_t *ends[2];    /* [ranks] of an exchange's parts, in bytes */
-    real *weights;      /* [image] */
-    real *incoming;     /* [shard of a rank][rank][slice]: the own slice of everybody's gradients */
-    size_t slice;       /* the most parameters of a rank */
-    const real **terms; /* [shard] in `incoming` */
+    size_t *ends[2];  /* [ranks] of an exchange's parts, in bytes */
+    real *weights;    /* [image] */
+    double *partials; /* [segment][part][2 * stride + 1] of one batch-norm, with their counts */
+    real *outgoing;   /* [rank][own shard][slice of that rank]: gradients */
+    real *incoming;   /* [shard][own slice] */
 };
 
 static int ceiling(int count, int parts) {
@@ -39,10 +39,8 @@ int share_most_images(const struct pass_options *options) {
     return most < images ? most : images;
 }
 
-static enum status take_memory(struct pass *pass) {
-    struct share *share = pass->share;
-    const struct pass_options *options = &pass->options;
-    size_t bounds = (size_t)share->ranks + 1, size = pass->parameters.size;
+static enum status take_bounds(struct share *share, size_t parameters) {
+    size_t ranks = (size_t)share->ranks, bounds = ranks + 1;
     TRY(allocate(&share->shards, 3 * bounds, sizeof *share->shards, "the ranks' shares"));
     share->segments = share->shards + bounds;
     share->images = share->segments + bounds;
@@ -50,18 +48,33 @@ static enum status take_memory(struct pass *pass) {
     share->ends[0] = share->parameters + bounds;
     share->ends[1] = share->ends[0] + bounds;
     for (size_t rank = 0; rank < bounds; rank++)
-        share->parameters[rank] =
-            size / share->ranks * rank + size % share->ranks * rank / share->ranks;
-    share->slice = size / share->ranks + 1;
-    if (share->ranks == 1)
-        return STATUS_OK;
+        share->parameters[rank] = parameters / ranks * rank + parameters % ranks * rank / ranks;
+    return STATUS_OK;
+}
+
+static size_t largest_partial(const struct pass *pass) {
+    size_t most = 0;
+    for (int i = 0; i < pass->norm_count; i++) {
+        const struct batch_norm *norm = &pass->norms[i];
+        size_t row = (size_t)norm->parts * (2 * (size_t)norm->stride + 1);
+        most = row > most ? row : most;
+    }
+    return most;
+}
+
+static enum status take_buffers(struct pass *pass) {
+    struct share *share = pass->share;
+    const struct pass_options *options = &pass->options;
+    size_t shards = (size_t)options->shards, segments = (size_t)options->groups + shards;
     TRY(allocate(&share->weights, (size_t)options->images, sizeof *share->weights,
                  "the images' weights"));
-    TRY(allocate(&share->terms, MAX_SHARDS, sizeof *share->terms, "the ranks' shares"));
+    TRY(allocate(&share->partials, segments * largest_partial(pass), sizeof *share->partials,
+                 "the ranks' statistics"));
     if (!options->backward || !cluster_deterministic(options->cluster))
         return STATUS_OK;
-    return allocate(&share->incoming,
-                    (size_t)share_most_shards(options) * share->ranks * share->slice,
+    TRY(allocate(&share->outgoing, (size_t)share_most_shards(options) * pass->parameters.size,
+                 sizeof *share->outgoing, "the ranks' gradients"));
+    return allocate(&share->incoming, shards * (pass->parameters.size / (size_t)share->ranks + 1),
                     sizeof *share->incoming, "the ranks' gradients");
 }
 
@@ -70,7 +83,8 @@ enum status share_create(struct pass *pass) {
     pass->share->ranks = cluster_ranks(pass->options.cluster);
     if (pass->share->ranks > 1 && pass->ops->memory->separate)
         return fail(STATUS_USAGE, "several ranks work on the CPU only, not on %s", pass->ops->name);
-    return take_memory(pass);
+    TRY(take_bounds(pass->share, pass->parameters.size));
+    return pass->share->ranks > 1 ? take_buffers(pass) : STATUS_OK;
 }
 
 void share_release(struct pass *pass) {
@@ -80,7 +94,8 @@ void share_release(struct pass *pass) {
     free(share->shards);
     free(share->parameters);
     free(share->weights);
-    free(share->terms);
+    free(share->partials);
+    free(share->outgoing);
     free(share->incoming);
     free(share);
 }
@@ -124,13 +139,28 @@ static enum status gather(const struct pass *pass, void *data, const int *bounds
     return cluster_gather(pass->options.cluster, data, share->ends[0]);
 }
 
+/* Sums and counts of segments [first, end) to where they are gathered, or back. */
+static void move_partials(const struct pass *pass, const struct batch_norm *norm, int first,
+                          int end, bool back) {
+    size_t sums = 2 * (size_t)norm->stride, parts = (size_t)norm->parts;
+    for (size_t row = (size_t)first * parts; row < (size_t)end * parts; row++) {
+        double *packed = pass->share->partials + row * (sums + 1), *count = packed + sums;
+        double *partial = norm->partial + row * sums;
+        memcpy(back ? partial : packed, back ? packed : partial, sums * sizeof(double));
+        *(back ? &norm->row_count[row] : count) = back ? *count : norm->row_count[row];
+    }
+}
+
 enum status share_partials(const struct pass *pass, const struct batch_norm *norm) {
     const struct share *share = pass->share;
+    int own = cluster_rank(pass->options.cluster);
+    size_t row = (size_t)norm->parts * (2 * (size_t)norm->stride + 1);
     if (share->ranks == 1)
         return STATUS_OK;
-    size_t rows = (size_t)norm->parts * sizeof(double);
-    TRY(gather(pass, norm->row_count, share->segments, rows));
-    return gather(pass, norm->partial, share->segments, rows * 2 * (size_t)norm->stride);
+    move_partials(pass, norm, share->segments[own], share->segments[own + 1], false);
+    TRY(gather(pass, share->partials, share->segments, row * sizeof(double)));
+    move_partials(pass, norm, 0, pass->segment_count, true);
+    return STATUS_OK;
 }
 
 enum status share_results(const struct pass *pass, const real **weights) {
@@ -155,43 +185,38 @@ enum status share_logits(const struct pass *pass) {
 
 /* ------------------------------------------------------------------ gradients */
 
-static int shards_of(const struct share *share, int rank) {
-    return share->shards[rank + 1] - share->shards[rank];
-}
-
 static size_t slice_of(const struct share *share, int rank) {
     return share->parameters[rank + 1] - share->parameters[rank];
 }
 
-/* Shard number `index` of every rank, cut into slices, to the ranks whose slices they are. */
-static enum status exchange_shard(struct pass *pass, int index) {
+/* The own shards cut into slices, to the ranks whose slices they are. */
+static enum status exchange_shards(struct pass *pass) {
     struct share *share = pass->share;
     int own = cluster_rank(pass->options.cluster);
-    bool have = index < shards_of(share, own);
-    real *incoming = share->incoming + (size_t)index * share->ranks * share->slice;
-    size_t end = 0;
+    real *next = share->outgoing;
     for (int rank = 0; rank < share->ranks; rank++) {
-        share->ends[0][rank] = have ? share->parameters[rank + 1] * sizeof(real) : 0;
-        if (index < shards_of(share, rank)) {
-            share->terms[share->shards[rank] + index] = incoming + end;
-            end += slice_of(share, own);
-        }
-        share->ends[1][rank] = end * sizeof(real);
+        size_t slice = slice_of(share, rank);
+        for (int i = 0; i < pass->own_shards; i++, next += slice)
+            memcpy(next,
+                   pass->gradients + (size_t)i * pass->gradient_stride + share->parameters[rank],
+                   slice * sizeof(real));
+        share->ends[0][rank] = (size_t)(next - share->outgoing) * sizeof(real);
+        share->ends[1][rank] =
+            (size_t)share->shards[rank + 1] * slice_of(share, own) * sizeof(real);
     }
-    return cluster_exchange(pass->options.cluster,
-                            have ? pass->gradients + (size_t)index * pass->gradient_stride : NULL,
-                            share->ends[0], incoming, share->ends[1]);
+    return cluster_exchange(pass->options.cluster, share->outgoing, share->ends[0], share->incoming,
+                            share->ends[1]);
 }
 
 /* The order of the additions is that of one rank. */
 static enum status add_in_order(struct pass *pass, real *gradient) {
     struct share *share = pass->share;
-    int own = cluster_rank(pass->options.cluster), most = 0;
-    for (int rank = 0; rank < share->ranks; rank++)
-        most = shards_of(share, rank) > most ? shards_of(share, rank) : most;
-    for (int index = 0; index < most; index++)
-        TRY(exchange_shard(pass, index));
-    pass_add(pass, gradient + share->parameters[own], share->terms, pass->shard_count,
+    int own = cluster_rank(pass->options.cluster);
+    const real *terms[MAX_SHARDS];
+    TRY(exchange_shards(pass));
+    for (int shard = 0; shard < pass->shard_count; shard++)
+        terms[shard] = share->incoming + (size_t)shard * slice_of(share, own);
+    pass_add(pass, gradient + share->parameters[own], terms, pass->shard_count,
              slice_of(share, own));
     for (int rank = 0; rank < share->ranks; rank++)
         share->ends[0][rank] = share->parameters[rank + 1] * sizeof(real);
