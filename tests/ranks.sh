@@ -31,7 +31,7 @@ run() { # OUT ARGUMENT...
 run one || fail "a run on one rank failed"
 run two --ranks 2 || fail "a run on two ranks failed"
 same_run "$folder/one" "$folder/two" || fail "one and two ranks differ"
-run sums --ranks 2 --set cluster.deterministic=no || fail "a run with sums in any order failed"
+run sums --ranks 3 --set cluster.deterministic=no || fail "a run with sums in any order failed"
 
 # Processes of a run in OUT, without the launcher's: rank R.
 rank_process() { # OUT R
@@ -80,6 +80,15 @@ ends_with 3
 run stopped || fail "a stopped run cannot go on with one rank"
 sed -i '/save_seconds/d' "$folder/stopped/config.yaml"
 same_run "$folder/one" "$folder/stopped" || fail "a stopped run differs"
+
+# A program whose build found no MPI.
+mkdir "$folder/without"
+cp "$taper" "$folder/without/taper"
+code=0
+"$folder/without/taper" run "$config" --out "$folder/without/out" --ranks 2 2>"$folder/without.txt" || code=$?
+[ $code -eq 1 ] || fail "two ranks without MPI ended with code $code"
+grep -q "error: several ranks need the MPI transport, which this taper was built without" \
+    "$folder/without.txt" || fail "two ranks without MPI do not say what is missing"
 
 # Programs that a launcher of another kind started do not all write into one folder.
 code=0

@@ -23,12 +23,13 @@ enum { NO_PROGRAM = 127 };
 
 enum status launch_wanted(int ranks, bool *wanted) {
     struct started started;
+    char path[PATH_MAX];
     TRY(environment_ranks(&started));
     /* a batch script of Slurm's stands among tasks that nobody has started yet */
     bool by_nobody = started.variable == NULL || (strncmp(started.variable, "SLURM", 5) == 0 &&
                                                   getenv("SLURM_STEP_ID") == NULL);
     *wanted = ranks > 1 && by_nobody;
-    return *wanted ? transport_check(ranks) : STATUS_OK;
+    return *wanted ? transport_check(ranks, path) : STATUS_OK;
 }
 
 /* Threads are ours to place, and more ranks than cores are the user's wish. */

@@ -25,9 +25,9 @@ static enum status find(char path[PATH_MAX], const char *library) {
                                "without: install libopenmpi-dev and openmpi-bin, then build again");
 }
 
-enum status transport_check(int ranks) {
-    char path[PATH_MAX];
+enum status transport_check(int ranks, char path[PATH_MAX]) {
     const char *library = transports[row_of(ranks)].library;
+    path[0] = '\0';
     return library == NULL ? STATUS_OK : find(path, library);
 }
 

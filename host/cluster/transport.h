@@ -9,6 +9,8 @@
 
 #include "cluster/cluster.h"
 
+#include <limits.h>
+
 /* What a rank tells the others beside the operations. */
 enum word {
     WORD_NONE,
@@ -50,8 +52,9 @@ enum { TRANSPORT_VERSION = 1 };
 typedef const struct transport *transport_function(int version);
 #define TRANSPORT_SYMBOL "taper_transport"
 
-/* Whether this build has what so many ranks need: else an error that says how to get it. */
-enum status transport_check(int ranks);
+/* The library that so many ranks need, "" for one that is built in; none here: an error that says
+ * how to get it. */
+enum status transport_check(int ranks, char path[PATH_MAX]);
 /* The transport of so many ranks. */
 enum status transport_choose(const struct transport **transport, int ranks);
 
