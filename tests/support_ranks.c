@@ -228,7 +228,8 @@ static void *thread_main(void *argument) {
     if (thread->status == STATUS_OK)
         thread->status = thread->work(cluster, thread->context);
     snprintf(thread->sentence, SENTENCE_SIZE, "%s", failure());
-    cluster_close(cluster, thread->status);
+    bool silent;
+    cluster_close(cluster, thread->status, &silent);
     failure_clear();
     return NULL;
 }

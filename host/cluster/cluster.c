@@ -28,12 +28,13 @@ enum status cluster_create(struct cluster **cluster, const struct transport *tra
     TRY(allocate(cluster, 1, sizeof **cluster, "the ranks"));
     **cluster = (struct cluster){
         .transport = transport, .state = state, .rank = rank, .ranks = ranks, .config = *config};
+    bool silent;
     enum status status = peers_create(&(*cluster)->peers, ranks);
     if (status == STATUS_OK)
         status = peers_meet((*cluster)->peers, *cluster);
     if (status == STATUS_OK)
         return STATUS_OK;
-    cluster_close(*cluster, status);
+    cluster_close(*cluster, status, &silent);
     *cluster = NULL;
     return status;
 }
@@ -68,18 +69,19 @@ enum status cluster_open(struct cluster **cluster, const struct cluster_config *
     return status;
 }
 
-void cluster_close(struct cluster *cluster, enum status status) {
+enum status cluster_close(struct cluster *cluster, enum status status, bool *silent) {
+    *silent = false;
     if (cluster == NULL)
-        return;
+        return status;
     bool well = status == STATUS_OK || status == STATUS_INTERRUPTED;
     if (well && (status = cluster_barrier(cluster)) != STATUS_OK)
         well = false;
     if (!well && cluster->ranks > 1)
-        cluster->transport->say(cluster->state,
-                                status == STATUS_RANK_LOST ? WORD_LOST : WORD_FAILED);
+        cluster_leave(cluster, status, silent);
     cluster->transport->close(cluster->state, well);
     peers_release(cluster->peers);
     free(cluster);
+    return status;
 }
 
 enum status cluster_barrier(struct cluster *cluster) {

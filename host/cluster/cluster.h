@@ -46,8 +46,9 @@ struct cluster_config {
  * rank. asked: of --ranks, 0 where it is not given; another number than was started is an error. */
 enum status cluster_open(struct cluster **cluster, const struct cluster_config *config, int asked);
 /* The end, after whatever came of it. Well ended (STATUS_OK, STATUS_INTERRUPTED): waits for the
- * others; else tells them. NULL is fine. */
-void cluster_close(struct cluster *cluster, enum status status);
+ * others; else tells them. *silent: rank 0 says to the user what went wrong. NULL is fine. Returns
+ * `status`, unless only the waiting failed. */
+enum status cluster_close(struct cluster *cluster, enum status status, bool *silent);
 
 int cluster_rank(const struct cluster *cluster);
 int cluster_ranks(const struct cluster *cluster);

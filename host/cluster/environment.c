@@ -3,39 +3,30 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* The first one whose number of ranks is set counts. Slurm sets its own also where no srun has
- * started anything: a batch script's. */
-static const struct {
-    const char *ranks, *rank;
-} launchers[] = {
-    {"OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
-    {"WORLD_SIZE", "RANK"},
-    {"SLURM_NTASKS", "SLURM_PROCID"},
-};
+/* The first one that is set counts. Slurm sets its own also where no srun has started anything: in
+ * a batch script. */
+static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "WORLD_SIZE", "SLURM_NTASKS"};
 
 enum { MOST_RANKS = 65536 };
 
-static enum status read_number(const char *variable, int *number) {
-    const char *text = getenv(variable);
+static enum status read_ranks(struct started *started, const char *text) {
     char *end;
-    if (text == NULL)
-        return STATUS_OK;
     long value = strtol(text, &end, 10);
-    if (end == text || *end != '\0' || value < 0 || value > MOST_RANKS)
+    if (end == text || *end != '\0' || value < 1 || value > MOST_RANKS)
         return fail(STATUS_USAGE, "the environment's %s is '%.64s', which is no number of ranks",
-                    variable, text);
-    *number = (int)value;
+                    started->variable, text);
+    started->ranks = (int)value;
     return STATUS_OK;
 }
 
 enum status environment_ranks(struct started *started) {
-    *started = (struct started){.ranks = 1, .rank = -1};
-    for (size_t i = 0; i < sizeof launchers / sizeof launchers[0]; i++) {
-        if (getenv(launchers[i].ranks) == NULL)
+    *started = (struct started){.ranks = 1};
+    for (size_t i = 0; i < sizeof variables / sizeof variables[0]; i++) {
+        const char *text = getenv(variables[i]);
+        if (text == NULL)
             continue;
-        started->variable = launchers[i].ranks;
-        TRY(read_number(launchers[i].ranks, &started->ranks));
-        return read_number(launchers[i].rank, &started->rank);
+        started->variable = variables[i];
+        return read_ranks(started, text);
     }
     return STATUS_OK;
 }

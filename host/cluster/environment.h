@@ -7,7 +7,6 @@
 /* Variables of mpirun, srun and launchers like torchrun. */
 struct started {
     int ranks;            /* 1: started alone */
-    int rank;             /* -1: nobody says */
     const char *variable; /* that says the number of ranks; NULL: none does */
 };
 

@@ -6,11 +6,11 @@
 #include <time.h>
 
 /* Operations mostly end at once; who waits for longer leaves its core to others. */
-static const double SPIN = 20e-6, YIELD = 2e-3, LOOK = 0.02;
-static const long SLEEP_NANOSECONDS = 100000;
+static const double SPIN = 20e-6, YIELD = 2e-3, LOOK = 0.02, LONGEST_SLEEP = 5e-3;
 
-/* So long the others may take to answer that they are waiting, too. */
-static const double ANSWER = 1;
+/* So long the others may take to answer that they are waiting, too; and rank 0 to have the error
+ * that another has. */
+static const double ANSWER = 1, SAME_ERROR = 0.5;
 
 static double seconds(void) {
     struct timespec now;
@@ -77,6 +77,11 @@ static enum status find_late(struct cluster *cluster) {
                 names, cluster->operations, cluster->config.deadline);
 }
 
+static void sleep_for(double time) {
+    time = time < LONGEST_SLEEP ? time : LONGEST_SLEEP;
+    nanosleep(&(struct timespec){.tv_nsec = (long)(time * 1e9)}, NULL);
+}
+
 enum status cluster_wait(struct cluster *cluster, bool patient) {
     double start = seconds(), looked = start;
     bool done = false, asked = false;
@@ -92,8 +97,22 @@ enum status cluster_wait(struct cluster *cluster, bool patient) {
         if (asked || (!patient && now - start > cluster->config.deadline))
             return find_late(cluster);
         if (now - start > YIELD)
-            nanosleep(&(struct timespec){.tv_nsec = SLEEP_NANOSECONDS}, NULL);
+            sleep_for((now - start) / 20);
         else if (now - start > SPIN)
             sched_yield();
+    }
+}
+
+/* The launcher takes the code of the first that ends: that of rank 0, for which it gets the time.
+ */
+void cluster_leave(struct cluster *cluster, enum status status, bool *silent) {
+    const struct transport *transport = cluster->transport;
+    bool lost_other = status == STATUS_RANK_LOST;
+    *silent = false;
+    transport->say(cluster->state, lost_other ? WORD_LOST : WORD_FAILED);
+    for (double end = seconds() + SAME_ERROR; cluster->rank > 0 && seconds() < end;) {
+        enum word word = transport->heard(cluster->state, 0);
+        *silent = word == WORD_FAILED || (word == WORD_LOST && lost_other);
+        sleep_for(LONGEST_SLEEP);
     }
 }

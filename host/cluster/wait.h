@@ -14,6 +14,9 @@ struct cluster {
     long long operations; /* begun so far */
 };
 
+/* Tells the others that this rank ends so. *silent: rank 0 has met the same. */
+void cluster_leave(struct cluster *cluster, enum status status, bool *silent);
+
 /* Until the operation begun last is done; `patient`: without a deadline. */
 enum status cluster_wait(struct cluster *cluster, bool patient);
 

@@ -85,14 +85,16 @@ static enum status begin_work(struct run *run, const struct options *options,
     return cluster_agree(run->cluster, hash, "the configuration");
 }
 
-/* A rank's own words must name it; that all stop is rank 0's to say. */
-static enum status name_rank(const struct run *run, enum status status) {
+/* Leaves the other ranks. A rank's own words name it; what all have met, and that all stop, is rank
+ * 0's to say. */
+static enum status leave(struct run *run, enum status status) {
     int rank = cluster_rank(run->cluster);
-    if (rank == 0 || status == STATUS_OK)
-        return status;
-    if (status != STATUS_INTERRUPTED)
+    bool silent;
+    status = cluster_close(run->cluster, status, &silent);
+    if (silent || (rank > 0 && status == STATUS_INTERRUPTED))
+        failure_clear();
+    else if (rank > 0 && status != STATUS_OK)
         return fail_in(status, "rank %d", rank);
-    failure_clear();
     return status;
 }
 
@@ -123,9 +125,7 @@ enum status steps_execute(const struct options *options, char **argv, enum steps
     if (status == STATUS_OK)
         status = cluster_await_first(run.cluster);
     run_close(&run);
-    status = name_rank(&run, status);
-    cluster_close(run.cluster, status);
-    return status;
+    return leave(&run, status);
 }
 
 const char *steps_name(const struct options *options, char name[32]) {

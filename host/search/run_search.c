@@ -121,15 +121,14 @@ done:
     return status;
 }
 
-/* Rank 0 searches. */
-static enum status lead(struct run *run, struct scorer *scorer) {
+static enum status search(struct run *run, struct scorer *scorer) {
     struct search_space space = {0};
     struct strategy strategy = {0};
     char warning[SEARCH_WARNING], took[FORMAT_SIZE];
     enum status status;
     TRY_CLEANUP(space_create(&space, run));
     TRY_CLEANUP(strategy_create(&strategy, &space, warning));
-    TRY_CLEANUP(score_end(run, search_with(run, &space, &strategy, scorer)));
+    TRY_CLEANUP(search_with(run, &space, &strategy, scorer));
     TRY_CLEANUP(log_say(run->log, "search done in %s: %s/found.yaml",
                         format_duration(took, times_of(&run->times, "search")), run->folder));
 done:
@@ -155,7 +154,10 @@ enum status run_search(struct run *run) {
         return done_before(run);
     TRY_CLEANUP(run_load_pictures(run));
     TRY_CLEANUP(create_scorer(run, &scorer));
-    TRY_CLEANUP(cluster_first(run->cluster) ? lead(run, &scorer) : score_help(run, &scorer));
+    if (cluster_first(run->cluster))
+        status = score_end(run, search(run, &scorer));
+    else
+        status = score_help(run, &scorer);
 done:
     scorer_release(&scorer);
     return status;
