@@ -74,8 +74,11 @@ enum status cluster_close(struct cluster *cluster, enum status status, bool *sil
     if (cluster == NULL)
         return status;
     bool well = status == STATUS_OK || status == STATUS_INTERRUPTED;
-    if (well && (status = cluster_barrier(cluster)) != STATUS_OK)
+    enum status met = well ? cluster_barrier(cluster) : status;
+    if (met != STATUS_OK) {
         well = false;
+        status = met;
+    }
     if (!well && cluster->ranks > 1)
         cluster_leave(cluster, status, silent);
     cluster->transport->close(cluster->state, well);

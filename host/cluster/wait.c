@@ -6,7 +6,7 @@
 #include <time.h>
 
 /* Operations mostly end at once; who waits for longer leaves its core to others. */
-static const double SPIN = 20e-6, YIELD = 2e-3, LOOK = 0.02, LONGEST_SLEEP = 5e-3;
+static const double SPIN = 20e-6, YIELD = 5e-3, LOOK = 0.02, LONGEST_SLEEP = 5e-3;
 
 /* So long the others may take to answer that they are waiting, too; and rank 0 to have the error
  * that another has. */
@@ -97,7 +97,7 @@ enum status cluster_wait(struct cluster *cluster, bool patient) {
         if (asked || (!patient && now - start > cluster->config.deadline))
             return find_late(cluster);
         if (now - start > YIELD)
-            sleep_for((now - start) / 20);
+            sleep_for((now - start) / 100);
         else if (now - start > SPIN)
             sched_yield();
     }
