@@ -75,6 +75,12 @@ const struct key keys[] = {
     {"backend", KEY_TEXT, AT(backend), 0, 0, "", NULL, NO_STEP,
      "library of the CUDA backend; empty: beside the program", TEXT_SIZE(backend), NULL},
 
+    {"cluster.deadline", KEY_NUMBER, AT(cluster.deadline), 1, 86400, "300", "seconds", NO_STEP,
+     "that a rank waits for the others before it calls those that do not come lost", 0, NULL},
+    {"cluster.deterministic", KEY_YES_NO, AT(cluster.deterministic), 0, 1, "yes", NULL, NO_STEP,
+     "the same bits for any number of ranks; no: less is sent, sums are rounded otherwise", 0,
+     NULL},
+
     {"data.source", KEY_TEXT, AT(data.source), 0, 0, "idx", NULL, STEP_SUPERNET,
      "kind of files: idx, folder, shards or pack", TEXT_SIZE(data.source), NULL},
     {"data.folder", KEY_TEXT, AT(data.folder), 0, 0, NULL, NULL, STEP_SUPERNET,

@@ -67,6 +67,12 @@ static void remove_temporary_files(const struct run *run) {
 static enum status choose_backend(struct run *run) {
     char reason[BACKEND_REASON];
     const struct config *config = &run->config;
+    if (cluster_ranks(run->cluster) > 1) {
+        if (config->device == DEVICE_CUDA)
+            return fail(STATUS_USAGE, "several ranks work on the CPU only, not with --device cuda");
+        run->ops = ops_cpu();
+        return log_say(run->log, "device: cpu (%d ranks)", cluster_ranks(run->cluster));
+    }
     TRY(backend_choose(config->device, config->backend, config->precision, &run->ops, reason));
     if (reason[0] != '\0')
         return log_say(run->log, "device: cpu (%s)", reason);
@@ -78,14 +84,38 @@ void run_begin(struct run *run, const struct config *config) {
     snprintf(run->folder, sizeof run->folder, "%s", config->out);
 }
 
-enum status run_open(struct run *run) {
+static enum status open_folder(struct run *run) {
     char path[RUN_PATH];
+    if (!cluster_first(run->cluster))
+        return times_open(&run->times, "");
     TRY(lock_folder(run));
     remove_temporary_files(run);
     TRY(log_open(&run->log, run_path(run, "log.jsonl", path)));
-    TRY(times_open(&run->times, run_path(run, "times.json", path)));
+    if (cluster_ranks(run->cluster) > 1)
+        log_no_terminal(run->log);
+    return times_open(&run->times, run_path(run, "times.json", path));
+}
+
+/* Ranks of a host share its cores, unless their launcher has dealt these out. */
+static int own_threads(const struct run *run) {
+    int threads = run_threads(&run->config), local = cluster_local_ranks(run->cluster);
+    if (run->config.threads > 0 || threads < (int)sysconf(_SC_NPROCESSORS_ONLN))
+        return threads;
+    return threads > local ? threads / local : 1;
+}
+
+enum status run_open(struct run *run) {
+    TRY(open_folder(run));
     TRY(choose_backend(run));
-    return pool_create(&run->pool, run_threads(&run->config));
+    return pool_create(&run->pool, own_threads(run));
+}
+
+enum status run_decide(const struct run *run,
+                       enum status (*ask)(const struct run *run, bool *answer), bool *answer) {
+    *answer = false;
+    if (cluster_first(run->cluster))
+        TRY(ask(run, answer));
+    return cluster_broadcast(run->cluster, answer, sizeof *answer);
 }
 
 static void say_bad_pictures(struct run *run, const struct bad_pictures *bad, int from) {
@@ -120,7 +150,7 @@ enum status run_load_pictures(struct run *run) {
     char path[RUN_PATH];
     TRY(picture_sets_load(&run->sets, &run->config, run->pool));
     run_say_bad_pictures(run);
-    if (run->sets.source == NULL)
+    if (run->sets.source == NULL || !cluster_first(run->cluster))
         return STATUS_OK;
     return holdout_write(run_path(run, "holdout.txt", path), run->sets.source, &run->sets.split);
 }

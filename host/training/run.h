@@ -12,6 +12,7 @@
 #ifndef TAPER_RUN_H
 #define TAPER_RUN_H
 
+#include "cluster/cluster.h"
 #include "config/config.h"
 #include "report/log.h"
 #include "report/times.h"
@@ -20,6 +21,8 @@
 struct run {
     struct config config;
     char folder[512];
+    struct cluster *cluster; /* borrowed; rank 0 alone writes into the folder: `log` of the others
+                                is NULL, and they wait for its decisions */
     int lock;
     const struct ops *ops;
     struct pool *pool;
@@ -34,8 +37,8 @@ struct run {
 /* Takes the configuration over, and touches no file: what can be checked now leaves no trace. */
 void run_begin(struct run *run, const struct config *config);
 
-/* Makes and locks the folder of a run that has begun. A folder that another process works in is an
- * error. */
+/* Makes and locks the folder of a run that has begun (rank 0). A folder that another process works
+ * in is an error. */
 enum status run_open(struct run *run);
 void run_close(struct run *run); /* of a run that has begun, open or not */
 
@@ -52,6 +55,10 @@ void run_say_bad_pictures(struct run *run);
 /* Loads the test pictures, for the last step alone, the first time that it is called: as a found
  * network reads them. */
 enum status run_test_pictures(struct run *run, const struct network *found);
+
+/* What rank 0 answers (it asks its files), on all ranks. */
+enum status run_decide(const struct run *run,
+                       enum status (*ask)(const struct run *run, bool *answer), bool *answer);
 
 /* Of a configuration alone: threads (0 means one per core of ours), and what every pass needs. */
 int run_threads(const struct config *config);
