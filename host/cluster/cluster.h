@@ -7,13 +7,15 @@
  * exchange lies inside the pass, at the points where its threads wait for each other, and in no
  * operation of kernels/:
  *
- *   loader       every rank makes the pictures of its own shards, a part of the same batch
- *   forward      where statistics of a batch-norm cross shards: gather() of the partial sums,
- * before they are merged, as every rank merges all of them in the same order backward     the same
- * for its sums loss         gather() of the losses of single images gradient     deterministic:
- * exchange() of the shards' gradients, a slice of the vector for each rank, who adds its slice
- * shard by shard; gather() of the sums. Else each rank adds its shards, and reduce() adds the ranks
- *   step loop    reduce() of "an interrupt came", so that all ranks stop after the same step
+ * - loader: every rank makes the pictures of its own shards, a part of the same batch;
+ * - forward, where statistics of a batch-norm cross shards: gather() of the partial sums before
+ * they are merged, as every rank merges all of them in the same order; backward the same of its
+ * sums;
+ * - loss: gather() of the losses of single images;
+ * - gradient, deterministic: exchange() of the shards' gradients, a slice of the vector for each
+ *   rank, who adds its slice shard by shard; then gather() of the sums. Else each rank adds its own
+ *   shards, and reduce() adds the ranks;
+ * - step loop: reduce() of "an interrupt came", so that all ranks stop after the same step.
  *
  * The optimiser then does the same on every rank. host/supernet, host/training and host/search see
  * this header alone; a transport (transport.h) is what moves the bytes. Rank 0 alone writes into
