@@ -7,6 +7,10 @@
 static enum status all_steps(struct run *run, const struct options *options) {
     bool trained;
     TRY(run_decide(run, supernet_is_done, &trained));
+    if (!trained) {
+        TRY(run_load_pictures(run));
+        TRY(run_check_test_pictures(run));
+    }
     TRY(train_supernet(run));
     if (!trained) /* else the page waits: what follows may refuse the folder */
         TRY(steps_report(run));

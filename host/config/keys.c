@@ -104,7 +104,8 @@ const struct key keys[] = {
     {"data.test_images", KEY_INTEGER, AT(data.test_images), 0, MANY, "0", "images", STEP_TRAIN,
      "use only the first so many; 0: all", 0, NULL},
     {"data.classes", KEY_CLASSES, AT(data), 0, MOST_CLASSES, "0", NULL, STEP_SUPERNET,
-     "their names in the order of the labels, or how many; 0: as the files say", 0, NULL},
+     "their names in the order of the labels, which win over the pictures' own, or how many; 0: as "
+     "the files say", 0, NULL},
     {"data.mean", KEY_CHANNELS, AT(data.mean), 0, 1, "0.5", "of values in 0..1", STEP_SUPERNET,
      "subtracted from a channel", 0, NULL},
     {"data.deviation", KEY_CHANNELS, AT(data.deviation), 1e-3, 1000, "0.5", "of values in 0..1",

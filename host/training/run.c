@@ -138,6 +138,7 @@ void run_close(struct run *run) {
     run_say_bad_pictures(run); /* of a step that failed */
     picture_sets_release(&run->sets);
     pictures_release(&run->test);
+    class_list_release(&run->classes);
     pool_release(run->pool);
     times_close(&run->times);
     log_close(run->log);
@@ -146,22 +147,66 @@ void run_close(struct run *run) {
     config_release(&run->config);
 }
 
-enum status run_load_pictures(struct run *run) {
-    char path[RUN_PATH];
-    TRY(picture_sets_load(&run->sets, &run->config, run->pool));
-    run_say_bad_pictures(run);
-    if (run->sets.source == NULL || !cluster_first(run->cluster))
+/* Rank 0 alone shows them. */
+static enum status keep_classes(struct run *run, const struct picture_source *source) {
+    if (!cluster_first(run->cluster))
         return STATUS_OK;
-    return holdout_write(run_path(run, "holdout.txt", path), run->sets.source, &run->sets.split);
+    class_list_release(&run->classes);
+    TRY(class_names_keep(run->folder, source));
+    return class_names_read(&run->classes, &run->config.data, run->folder);
+}
+
+struct class_names run_class_names(const struct run *run) {
+    return (struct class_names){&run->config.data, &run->classes};
+}
+
+enum status run_load_pictures(struct run *run) {
+    struct picture_sets *sets = &run->sets;
+    char path[RUN_PATH];
+    if (sets->split.train_count > 0)
+        return STATUS_OK;
+    TRY(picture_sets_open(sets, &run->config, run->pool));
+    if (sets->source == NULL)
+        return STATUS_OK;
+    TRY(keep_classes(run, sets->source));
+    TRY(picture_sets_decode(sets, 0, run->pool));
+    run_say_bad_pictures(run);
+    if (!cluster_first(run->cluster))
+        return STATUS_OK;
+    return holdout_write(run_path(run, "holdout.txt", path), sets->source, &sets->split);
+}
+
+/* source, bad: NULL where pictures are in memory; the caller's to release also on failure. */
+static enum status open_test_pictures(struct run *run, struct picture_source **source,
+                                      struct bad_pictures **bad) {
+    *source = NULL;
+    *bad = NULL;
+    if (data_in_memory(&run->config.data))
+        return STATUS_OK;
+    TRY(picture_sets_open_test(source, bad, &run->config, run->pool));
+    return keep_classes(run, *source);
+}
+
+enum status run_check_test_pictures(struct run *run) {
+    struct picture_source *source;
+    struct bad_pictures *bad;
+    enum status status = open_test_pictures(run, &source, &bad);
+    picture_source_close(source);
+    bad_pictures_release(bad);
+    return status;
 }
 
 enum status run_test_pictures(struct run *run, const struct network *found) {
+    struct picture_source *source;
     struct bad_pictures *bad;
     if (run->test.count > 0)
         return STATUS_OK;
-    enum status status =
-        picture_sets_test(&run->test, &bad, &run->config, network_resolution(found, 0), run->pool);
+    enum status status = open_test_pictures(run, &source, &bad);
+    if (status == STATUS_OK)
+        status = picture_sets_test(&run->test, source, bad, &run->config,
+                                   network_resolution(found, 0), run->pool);
     say_bad_pictures(run, bad, 0);
+    picture_source_close(source);
     bad_pictures_release(bad);
     if (status != STATUS_OK)
         pictures_release(&run->test);

@@ -257,6 +257,7 @@ enum status train_found(struct run *run, const char *name) {
         goto done;
     }
     TRY_CLEANUP(run_load_pictures(run));
+    TRY_CLEANUP(run_check_test_pictures(run));
     TRY_CLEANUP(picture_sets_decode(&run->sets, found.resolution, run->pool));
     TRY_CLEANUP(train_network(run, &found));
     TRY_CLEANUP(write_result(run, &found));
