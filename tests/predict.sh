@@ -67,6 +67,13 @@ for n in 0 1 2; do
 done >"$folder/each.txt"
 head -n 3 "$folder/many.txt" | cmp - "$folder/each.txt" || fail "together they answer otherwise"
 
+# A name of bytes that are no text stops no line of JSON.
+odd=$folder/$(printf 'caf\351.pgm')
+cp "$folder/hardest.pgm" "$odd"
+"$taper" predict --json "$run" "$odd" >"$folder/d.json" || fail "no answer for an odd name"
+sed 's/.*"label"//' "$folder/d.json" | cmp - "$folder/a.txt" || fail "the odd name gives another answer"
+grep -qF '/caf?.pgm"' "$folder/d.json" || fail "the odd name is not in the answer"
+
 # Another point of the curve.
 "$taper" train "$run" --point 0 >"$folder/point.txt" || fail "--point 0 failed"
 "$taper" evaluate "$run" --point 0 >>"$folder/point.txt" || fail "evaluate --point 0 failed"

@@ -69,17 +69,21 @@ kill -KILL "$(rank_process killed 1)"
 ends_with 4
 grep -q "error: rank 1 (process [0-9]* on .*) died" "$folder/output.txt" || fail "the dead rank is not named"
 [ -z "$(rank_process killed 0)" ] || fail "an orphan is left"
-run killed --ranks 2 || fail "a killed run cannot go on"
-sed -i '/save_seconds/d' "$folder/killed/config.yaml" "$folder/one/config.yaml"
-same_run "$folder/one" "$folder/killed" || fail "a killed run differs"
-
 # shellcheck disable=SC2086
 begin stopped $often --set cluster.deadline=300
 kill -TERM "$(pgrep -o -f "out $folder/stopped ")"
 ends_with 3
 run stopped || fail "a stopped run cannot go on with one rank"
-sed -i '/save_seconds/d' "$folder/stopped/config.yaml"
+sed -i '/save_seconds/d' "$folder/stopped/config.yaml" "$folder/one/config.yaml"
 same_run "$folder/one" "$folder/stopped" || fail "a stopped run differs"
+
+# shellcheck disable=SC2086
+begin restarted $often --max-restarts 1
+kill -KILL "$(rank_process restarted 0)"
+ends_with 0
+grep -qx "restart 1 of 1" "$folder/output.txt" || fail "a restart is not told"
+sed -i '/save_seconds/d' "$folder/restarted/config.yaml"
+same_run "$folder/one" "$folder/restarted" || fail "a restarted run differs"
 
 # A program whose build found no MPI.
 mkdir "$folder/without"

@@ -7,6 +7,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,11 +66,23 @@ static void control_characters_become_spaces(void **state) {
     assert_string_equal(text, "a b  c\xc3\xa9");
 }
 
+static void columns_count_characters(void **state) {
+    (void)state;
+    static const char *const texts[] = {"abc", "caf\xc3\xa9", "\xe4\xb8\xad \xf0\x9f\x98\x80"};
+    static const int characters[] = {3, 4, 3};
+    char line[64];
+    for (int i = 0; i < 3; i++) {
+        snprintf(line, sizeof line, "%-*s|", column_bytes(texts[i], 6), texts[i]);
+        assert_int_equal(strchr(line, '|') - line, (int)strlen(texts[i]) + 6 - characters[i]);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_that_are_no_text_become_question_marks),
         cmocka_unit_test(json_takes_all_that_is_made),
         cmocka_unit_test(control_characters_become_spaces),
+        cmocka_unit_test(columns_count_characters),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

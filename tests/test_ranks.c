@@ -1,6 +1,6 @@
 /* Several ranks, as threads: a pass and a training on N of them are those of one, bit for bit, and
  * a rank that does not come is named. */
-#include "cluster/transport.h"
+#include "data/bad_pictures.h"
 #include "support/interrupt.h"
 #include "support_network.h"
 #include "support_pass.h"
@@ -297,6 +297,40 @@ static void too_many_ranks_are_refused(void **state) {
     task_end(&fixture);
 }
 
+/* ------------------------------------------------------------------ bad pictures */
+
+/* Rank 0 has met none, the others two each, one of which all of them have. */
+static enum status share_bad_pictures(struct cluster *cluster, void *context) {
+    const int *most = context;
+    struct bad_pictures *bad;
+    char own[32];
+    int rank = cluster_rank(cluster);
+    enum status status;
+    TRY(bad_pictures_create(&bad, *most));
+    snprintf(own, sizeof own, "%d.jpg is empty", rank);
+    if (rank > 0)
+        TRY_CLEANUP(bad_pictures_note(bad, own));
+    if (rank > 0)
+        TRY_CLEANUP(bad_pictures_note(bad, "all.jpg is no picture"));
+    TRY_CLEANUP(bad_pictures_share(bad, cluster));
+    assert_int_equal(bad_pictures_count(bad), cluster_ranks(cluster));
+    TRY_CLEANUP(bad_pictures_share(bad, cluster)); /* nothing is new */
+    assert_int_equal(bad_pictures_count(bad), cluster_ranks(cluster));
+done:
+    bad_pictures_release(bad);
+    return status;
+}
+
+static void bad_pictures_of_one_rank_are_known_to_all(void **state) {
+    (void)state;
+    int enough = 3, too_few = 2;
+    enum status statuses[3];
+    ranks_run(3, &ordered, share_bad_pictures, &enough, NULL, NULL);
+    ranks_run(3, &ordered, share_bad_pictures, &too_few, statuses, NULL);
+    for (int rank = 0; rank < 3; rank++)
+        assert_int_equal(statuses[rank], STATUS_USAGE);
+}
+
 /* ------------------------------------------------------------------ a rank that is lost */
 
 static void sleep_seconds(double seconds) {
@@ -384,6 +418,7 @@ int main(void) {
         cmocka_unit_test(shared_statistics_train_on_ranks_as_on_one),
         cmocka_unit_test(a_network_trains_on_ranks_as_on_one),
         cmocka_unit_test(too_many_ranks_are_refused),
+        cmocka_unit_test(bad_pictures_of_one_rank_are_known_to_all),
         cmocka_unit_test(a_late_rank_is_named),
         cmocka_unit_test(rank_0_may_take_its_time),
         cmocka_unit_test(the_others_hear_who_gave_up),

@@ -139,6 +139,7 @@ static void members_are_grouped_by_key(void **state) {
     assert_int_equal(picture_source_label(source, 1), 5);
     assert_string_equal(picture_source_name(source, 1, name), "x.tar: a/1.PNG");
     assert_int_equal(picture_source_faults(source)->count, 2);
+    assert_int_equal(picture_source_notes(source)->count, 0);
     picture_source_close(source);
 }
 
@@ -308,7 +309,8 @@ static void extended_headers_are_checked(void **state) {
     picture_source_close(source);
 }
 
-/* Cut anywhere: what is whole stays, what is not is said; never more than there was. */
+/* Cut anywhere: what is whole stays, what is not is said; never more than there was. Between two
+ * members that the end is missing is all there is to say. */
 static void every_cut_is_survived(void **state) {
     (void)state;
     put_good("first");
@@ -329,6 +331,8 @@ static void every_cut_is_survived(void **state) {
         assert_int_equal(picture_source_count(source) == 1, size - cut < size - TAR_BLOCK + 1);
         assert_int_equal(picture_source_faults(source)->count > 0,
                          size - cut > 4 * TAR_BLOCK && cut >= TAR_BLOCK);
+        if (picture_source_faults(source)->count == 0)
+            assert_true(has_sentence(picture_source_notes(source), "x.tar has no end"));
         picture_source_close(source);
     }
 }

@@ -60,7 +60,7 @@ static int name_silent(const struct cluster *cluster, char *names, size_t size) 
 static enum status find_late(struct cluster *cluster) {
     const struct transport *transport = cluster->transport;
     char names[512];
-    bool done = false, asked;
+    bool done = false, asked = false;
     transport->say(cluster->state, WORD_WAITING);
     for (double end = seconds() + ANSWER; seconds() < end && !done;) {
         TRY(transport->test(cluster->state, &done));

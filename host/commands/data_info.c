@@ -1,6 +1,7 @@
 /* taper data info: how many pictures and bytes there are, by part and class. */
 #include "commands/data.h"
 #include "report/format.h"
+#include "support/characters.h"
 #include "support/memory.h"
 
 #include <stdio.h>
@@ -50,10 +51,12 @@ static void print_part(const struct data_work *work, const struct part_facts *fa
         printf("%s: %d pictures are gone or no files\n", data_part_name(work->part),
                facts->missing);
     data_print_sentences(stdout, "bad", picture_source_faults(source));
-    for (int label = 0; label < picture_source_classes(source); label++)
-        printf("  %5d  %-32s %10s  %s\n", label, class_name(&names, label, name),
+    for (int label = 0; label < picture_source_classes(source); label++) {
+        class_name(&names, label, name);
+        printf("  %5d  %-*s %10s  %s\n", label, column_bytes(name, 32), name,
                format_count(count, facts->classes[label].pictures),
                format_bytes(bytes, (double)facts->classes[label].bytes));
+    }
 }
 
 static enum status info(struct data_work *work) {

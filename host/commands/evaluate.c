@@ -1,6 +1,7 @@
 /* taper evaluate: the trained network on the test images, as tables. */
 #include "commands/commands.h"
 #include "commands/steps.h"
+#include "support/characters.h"
 #include "support/memory.h"
 #include "training/evaluate_found.h"
 
@@ -21,7 +22,8 @@ static enum status print_classes(const struct tables *tables, const struct class
     printf("\n%-20s %7s %7s   most often taken for\n", "class", "images", "right");
     for (int label = 0; label < tables->classes; label++) {
         const struct class_count *count = &tables->of_class[label];
-        printf("%-20s %7d", class_name(names, label, name), count->images);
+        class_name(names, label, name);
+        printf("%-*s %7d", column_bytes(name, 20), name, count->images);
         if (count->images > 0)
             printf(" %5.1f %%", 100.0 * count->correct / count->images);
         if (wrong[label] != NULL)
@@ -55,7 +57,8 @@ static void print_confused(const struct tables *tables, const struct class_names
     printf("\n%-20s %7s   most often taken for\n", "confused", "images");
     for (int i = 0; i < tables->confusion_count && i < MOST_PRINTED; i++) {
         const struct confusion *confusion = &tables->confusions[i];
-        printf("%-20s %7d", class_name(names, confusion->label, name), confusion->images);
+        class_name(names, confusion->label, name);
+        printf("%-*s %7d", column_bytes(name, 20), name, confusion->images);
         printf("   %s\n", class_name(names, confusion->predicted, name));
     }
 }

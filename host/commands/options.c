@@ -18,7 +18,8 @@ enum {
     KEY_JSON,
     KEY_PART,
     KEY_SHORT_SIDE,
-    KEY_RANKS
+    KEY_RANKS,
+    KEY_MAX_RESTARTS
 };
 
 #define SET_OPTION                                                                                 \
@@ -36,14 +37,17 @@ enum {
     }
 #define COMMON_OPTIONS DATA_OPTIONS, PLACE_OPTIONS
 
-#define RANKS_OPTION                                                                               \
-    { "ranks", KEY_RANKS, "N", 0, "Share the work among N processes, which mpirun starts", 0 }
+#define RANKS_OPTIONS                                                                              \
+    {"ranks", KEY_RANKS, "N", 0, "Share the work among N processes, which mpirun starts", 0}, {    \
+        "max-restarts", KEY_MAX_RESTARTS, "N", 0,                                                  \
+            "Go on from the last state so often when one of them was lost; default: 0", 0          \
+    }
 
 static const struct argp_option plain_options[] = {COMMON_OPTIONS, {0}};
-static const struct argp_option ranks_options[] = {COMMON_OPTIONS, RANKS_OPTION, {0}};
+static const struct argp_option ranks_options[] = {COMMON_OPTIONS, RANKS_OPTIONS, {0}};
 static const struct argp_option supernet_options[] = {
     COMMON_OPTIONS,
-    RANKS_OPTION,
+    RANKS_OPTIONS,
     {"supernet", KEY_SUPERNET, "FILE", 0, "Take this super-network instead of training one", 0},
     {0}};
 #define POINT_OPTIONS                                                                              \
@@ -54,7 +58,7 @@ static const struct argp_option supernet_options[] = {
         "sample", KEY_SAMPLE, "N", 0, "Sample N of search.jsonl instead of the network found", 0   \
     }
 static const struct argp_option point_options[] = {
-    COMMON_OPTIONS, RANKS_OPTION, POINT_OPTIONS, {0}};
+    COMMON_OPTIONS, RANKS_OPTIONS, POINT_OPTIONS, {0}};
 static const struct argp_option export_options[] = {
     COMMON_OPTIONS,
     POINT_OPTIONS,
@@ -155,6 +159,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         if (options->ranks < 1)
             argp_error(state, "--ranks %s: at least 1 works", argument);
         return 0;
+    case KEY_MAX_RESTARTS:
+        options->max_restarts = parse_number(argument, "--max-restarts", state);
+        return 0;
     case KEY_FORMAT:
         if (strcmp(argument, "onnx") != 0 && strcmp(argument, "pytorch") != 0)
             argp_error(state, "--format %s is neither onnx nor pytorch", argument);
@@ -184,6 +191,8 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case ARGP_KEY_END:
         if (options->point >= 0 && options->sample >= 0)
             argp_error(state, "--point and --sample name one network each");
+        if (options->max_restarts > 0 && options->ranks < 2)
+            argp_error(state, "--max-restarts is for several --ranks");
         return 0;
     case ARGP_KEY_NO_ARGS:
         argp_error(state, "a configuration file or a run folder is missing");

@@ -10,9 +10,9 @@ enum { MAX_SETTINGS = 256, SETTING_SIZE = 1024 };
 
 enum options_kind {
     OPTIONS_PLAIN,
-    OPTIONS_RANKS,    /* and --ranks N */
+    OPTIONS_RANKS,    /* and --ranks N and --max-restarts N */
     OPTIONS_SUPERNET, /* those, and --supernet FILE */
-    OPTIONS_POINT,    /* --ranks N, and --point N or --sample N */
+    OPTIONS_POINT,    /* OPTIONS_RANKS, and --point N or --sample N */
     OPTIONS_EXPORT,   /* --point N or --sample N, --format FORMAT and --keep-norms */
     OPTIONS_EVALUATE, /* --point N or --sample N, and --predictions FILE */
     OPTIONS_PREDICT,  /* a run folder, pictures, --point N or --sample N, and --json */
@@ -38,6 +38,7 @@ struct options {
     int picture_count;
     char **pictures; /* arguments behind the first */
     int ranks;       /* 0: not given */
+    int max_restarts;
     int setting_count;
     const char *settings[MAX_SETTINGS];
     char threads[64], device[64], out[SETTING_SIZE];

@@ -4,6 +4,7 @@
 #include "commands/steps.h"
 #include "data/class_names.h"
 #include "data/picture_file.h"
+#include "support/characters.h"
 #include "support/memory.h"
 #include "training/picture_sets.h"
 #include "training/predictions.h"
@@ -77,18 +78,20 @@ static void print_likeliest(const struct class_names *names, double *probabiliti
 static enum status print_json(const struct picture_origin *origin, int image,
                               const struct class_names *names, const double *probabilities,
                               int classes, int best) {
-    char name[MAX_CLASS_NAME];
+    char name[MAX_CLASS_NAME], path[PATH_MAX];
     json_t *list = json_array();
+    snprintf(path, sizeof path, "%s", origin->path);
+    make_utf8(path);
     for (int c = 0; c < classes; c++)
         json_array_append_new(list, json_real(probabilities[c]));
     json_t *index = origin->first < 0 ? json_null() : json_integer(origin->first + image);
-    json_t *object = json_pack("{s:s, s:o, s:i, s:s, s:f, s:o}", "path", origin->path, "index",
-                               index, "label", best, "class", class_name(names, best, name),
-                               "probability", probabilities[best], "probabilities", list);
+    json_t *object = json_pack("{s:s, s:o, s:i, s:s, s:f, s:o}", "path", path, "index", index,
+                               "label", best, "class", class_name(names, best, name), "probability",
+                               probabilities[best], "probabilities", list);
     int error = object ? json_dumpf(object, stdout, JSON_REAL_PRECISION(9)) : -1;
     json_decref(object);
     if (error != 0)
-        return fail(STATUS_FAILED, "cannot write what %s shows: no memory, not UTF-8, or no space",
+        return fail(STATUS_FAILED, "cannot write what %s shows: no memory or no space",
                     origin->path);
     putchar('\n');
     return STATUS_OK;

@@ -98,13 +98,24 @@ static enum status leave(struct run *run, enum status status) {
     return status;
 }
 
+/* Each time from what rank 0 saved last. */
+static enum status launch_until_done(const struct options *options, const char *const *arguments) {
+    for (int restart = 1;; restart++) {
+        enum status status = launch(options->ranks, arguments);
+        if (status != STATUS_RANK_LOST || restart > options->max_restarts)
+            return status;
+        printf("restart %d of %d\n", restart, options->max_restarts);
+        failure_clear();
+    }
+}
+
 static enum status launch_again(const struct options *options, char **argv) {
     struct config config;
     const char *command = strchr(argv[0], ' ') + 1, *first = argv[0];
     TRY(options_read_config(options, &config)); /* else every rank would say what is wrong */
     config_release(&config);
     argv[0] = (char *)(uintptr_t)command;
-    enum status status = launch(options->ranks, (const char *const *)argv);
+    enum status status = launch_until_done(options, (const char *const *)argv);
     argv[0] = (char *)(uintptr_t)first;
     return status;
 }

@@ -89,6 +89,45 @@ enum status bad_pictures_join(struct bad_pictures *bad, const struct sentences *
     return check(bad, count, faults->kept > 0 ? sentences_next(faults, NULL) : "no memory for it");
 }
 
+/* ends[rank]: of a rank's sentences, in bytes. */
+static enum status gather_ends(const struct bad_pictures *bad, struct cluster *cluster,
+                               size_t *ends, size_t *number_ends) {
+    int ranks = cluster_ranks(cluster);
+    for (int rank = 0; rank < ranks; rank++)
+        number_ends[rank] = (size_t)(rank + 1) * sizeof *ends;
+    ends[cluster_rank(cluster)] = bad->list.size;
+    TRY(cluster_gather(cluster, ends, number_ends));
+    for (int rank = 1; rank < ranks; rank++)
+        ends[rank] += ends[rank - 1];
+    return STATUS_OK;
+}
+
+static enum status gather_text(const struct bad_pictures *bad, struct cluster *cluster,
+                               const size_t *ends, char **text) {
+    int own = cluster_rank(cluster);
+    TRY(allocate(text, ends[cluster_ranks(cluster) - 1] + 1, 1, "the list of bad pictures"));
+    if (bad->list.size > 0)
+        memcpy(*text + ends[own] - bad->list.size, bad->list.text, bad->list.size);
+    return cluster_gather(cluster, *text, ends);
+}
+
+enum status bad_pictures_share(struct bad_pictures *bad, struct cluster *cluster) {
+    size_t ranks = (size_t)cluster_ranks(cluster), *ends;
+    char *text = NULL;
+    enum status status;
+    if (bad == NULL || ranks == 1)
+        return STATUS_OK;
+    TRY(allocate(&ends, 2 * ranks, sizeof *ends, "the list of bad pictures"));
+    TRY_CLEANUP(gather_ends(bad, cluster, ends, ends + ranks));
+    TRY_CLEANUP(gather_text(bad, cluster, ends, &text));
+    for (const char *next = text; next < text + ends[ranks - 1]; next += strlen(next) + 1)
+        TRY_CLEANUP(bad_pictures_note(bad, next));
+done:
+    free(text);
+    free(ends);
+    return status;
+}
+
 int bad_pictures_count(struct bad_pictures *bad) {
     pthread_mutex_lock(&bad->lock);
     int count = bad->list.count;

@@ -4,6 +4,7 @@
 #ifndef TAPER_BAD_PICTURES_H
 #define TAPER_BAD_PICTURES_H
 
+#include "cluster/cluster.h"
 #include "support/sentences.h"
 #include "support/status.h"
 
@@ -22,6 +23,10 @@ enum status bad_pictures_note(struct bad_pictures *bad, const char *sentence);
 
 /* The same for pictures that a source met when it was opened. */
 enum status bad_pictures_join(struct bad_pictures *bad, const struct sentences *faults);
+
+/* Every rank of a cluster has met those of its own part of the batches: from now on all know all.
+ * When no thread adds any more. */
+enum status bad_pictures_share(struct bad_pictures *bad, struct cluster *cluster);
 
 int bad_pictures_count(struct bad_pictures *bad);
 

@@ -8,6 +8,8 @@
 
 enum { MOST_BYTES = 1 << 26 };
 
+static const char byte_order[] = "\xef\xbb\xbf"; /* some editors begin UTF-8 with it */
+
 static int count_lines(const char *text) {
     int lines = 0;
     for (; *text != '\0'; text++)
@@ -66,7 +68,7 @@ static enum status parse(struct class_list *list, size_t size, const char *path)
     TRY(allocate(&list->folders, lines, sizeof *list->folders, path));
     TRY(allocate(&list->titles, lines, sizeof *list->titles, path));
     TRY(allocate(&list->by_folder, lines, sizeof *list->by_folder, path));
-    char *rest = list->text, *line;
+    char *rest = list->text + (strncmp(list->text, byte_order, 3) == 0 ? 3 : 0), *line;
     for (int number = 1; (line = strsep(&rest, "\n")) != NULL; number++)
         TRY(take_line(list, line, path, number));
     if (list->count == 0)

@@ -1,7 +1,7 @@
 /* The classes of a data set in the order of their labels.
  *
  * As text, of a file or inside a pack: a line per class, FOLDER, or FOLDER, a tab and the NAME to
- * show. Empty lines do not count.
+ * show. Empty lines, a return before the end of a line and a mark of the byte order do not count.
  */
 #ifndef TAPER_CLASS_LIST_H
 #define TAPER_CLASS_LIST_H

@@ -10,17 +10,18 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { MOST_DEPTH = 32 };
+enum { MOST_DEPTH = 32, MOST_ABOVE = 64 };
 
 struct walk {
     struct source_part *part;
     const char *folder, *name;
-    int label, depth;
+    int label, depth, outside;
     struct {
         dev_t device;
         ino_t number;
-    } above[MOST_DEPTH]; /* the folders that the walk is in */
-    char path[PATH_MAX]; /* below FOLDER/NAME */
+    } above[MOST_ABOVE + MOST_DEPTH]; /* the folders that the walk is in: `outside` of them hold
+                                         the class, `depth` are its own */
+    char path[PATH_MAX];              /* below FOLDER/NAME */
 };
 
 static enum status cannot_read(const struct walk *walk) {
@@ -42,14 +43,28 @@ static int kind_of(int folder, const struct dirent *entry) {
 /* Whether the open folder is none of those above it. */
 static bool enter(struct walk *walk, int folder) {
     struct stat facts;
+    int above = walk->outside + walk->depth;
     if (fstat(folder, &facts) != 0)
         return true; /* reading it will say why */
-    for (int i = 0; i < walk->depth; i++)
+    for (int i = 0; i < above; i++)
         if (walk->above[i].device == facts.st_dev && walk->above[i].number == facts.st_ino)
             return false;
-    walk->above[walk->depth].device = facts.st_dev;
-    walk->above[walk->depth].number = facts.st_ino;
+    walk->above[above].device = facts.st_dev;
+    walk->above[above].number = facts.st_ino;
     return true;
+}
+
+/* A link to one of these would give a class the pictures of all others. */
+static void note_folders_above(struct walk *walk) {
+    int folder = open(walk->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    while (folder >= 0 && walk->outside < MOST_ABOVE && enter(walk, folder)) { /* up to the root */
+        int next = openat(folder, "..", O_PATH | O_DIRECTORY | O_CLOEXEC);
+        walk->outside++;
+        close(folder);
+        folder = next;
+    }
+    if (folder >= 0)
+        close(folder);
 }
 
 static enum status walk_folder(struct walk *walk, int parent, const char *name);
@@ -109,7 +124,11 @@ enum status folder_walk(struct source_part *part, const char *folder, const char
     struct walk walk = {.part = part, .folder = folder, .name = name, .label = label};
     char path[PATH_MAX];
     TRY(path_in(path, folder, name));
+    note_folders_above(&walk);
     TRY(walk_folder(&walk, AT_FDCWD, path));
+    if (part->list.count == 0 && part->notes.kept > 0)
+        return fail(STATUS_USAGE, "%s has no picture: %s", path,
+                    sentences_next(&part->notes, NULL));
     if (part->list.count == 0)
         return fail(STATUS_USAGE,
                     "%s has no picture, a file that ends in .jpg, .jpeg, .png, .ppm or .pgm", path);

@@ -60,7 +60,7 @@ enum status picture_source_size(const struct picture_source *source, int picture
 /* Pictures that were met when it was opened and could not be taken: they have no number. */
 const struct sentences *picture_source_faults(const struct picture_source *source);
 
-/* What else a person may want to know: links that lead in a circle. */
+/* What else a person may want to know: links that lead in a circle, shards without an end. */
 const struct sentences *picture_source_notes(const struct picture_source *source);
 
 #endif

@@ -90,6 +90,10 @@ static enum status read_members(struct index *index, struct tar *tar) {
         TRY(status);
         if (more)
             TRY(take_member(index, tar));
+        else if (!tar->ended)
+            sentences_add(&index->part->notes,
+                          "%s has no end: where it was cut off there, pictures are missing",
+                          index->shard);
     }
     return STATUS_OK;
 }

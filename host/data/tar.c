@@ -25,6 +25,7 @@ enum status tar_begin(struct tar *tar, int file, const char *path) {
     tar->file = file;
     tar->path = path;
     tar->size = (uint64_t)facts.st_size;
+    tar->ended = false;
     tar->at = tar->window_at = tar->window_size = 0;
     return STATUS_OK;
 }
@@ -191,7 +192,8 @@ enum status tar_next(struct tar *tar, bool *more) {
         const uint8_t *block = NULL;
         uint64_t size;
         TRY(tar_look(tar, tar->at, TAR_BLOCK, &block));
-        if (is_zero(block))
+        tar->ended = is_zero(block);
+        if (tar->ended)
             break;
         if (!checksum_is_right(block))
             return damaged(tar, "there is no header");

@@ -23,6 +23,7 @@ struct tar {
     int file;         /* the caller's */
     const char *path; /* named in errors; the caller's */
     uint64_t size, at;
+    bool ended;
     struct tar_member member; /* the last one */
     uint64_t window_at;
     size_t window_size;
@@ -32,8 +33,8 @@ struct tar {
 /* A struct tar is large: not for a stack. */
 enum status tar_begin(struct tar *tar, int file, const char *path);
 
-/* *more false: the end. STATUS_USAGE: the file is damaged, cut off or no tar file; members before
- * were right. */
+/* *more false: the end, which is a block of zeros where `ended` says so. STATUS_USAGE: the file is
+ * damaged, cut off or no tar file; members before were right. */
 enum status tar_next(struct tar *tar, bool *more);
 
 /* Bytes of the file, valid until the next call; size <= TAR_WINDOW. */

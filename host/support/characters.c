@@ -28,6 +28,13 @@ static size_t utf8_bytes(const unsigned char *text) {
     return bytes;
 }
 
+int column_bytes(const char *text, int characters) {
+    int bytes = characters;
+    for (; *text != '\0'; text++)
+        bytes += ((unsigned char)*text & 0xc0) == 0x80; /* follows in a character */
+    return bytes;
+}
+
 void make_utf8(char *text) {
     while (*text != '\0') {
         size_t bytes = utf8_bytes((const unsigned char *)text);

@@ -204,6 +204,7 @@ static enum status train_network(struct run *run, struct found *found) {
     TRY(choose_images(run, found, &task.images));
     task.teacher = found->teacher;
     TRY(train(&task, &found->state));
+    TRY(bad_pictures_share(run->sets.bad, run->cluster));
     run_say_bad_pictures(run);
     return STATUS_OK;
 }

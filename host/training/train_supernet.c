@@ -124,6 +124,7 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
     parameters_initialise(parameters, run->config.seed, state->weights);
     state_begin(state);
     TRY(train(&task, state));
+    TRY(bad_pictures_share(run->sets.bad, run->cluster));
     run_say_bad_pictures(run);
     return cluster_first(run->cluster) ? write_result(run, parameters, state, state_path, hash_text)
                                        : STATUS_OK;
