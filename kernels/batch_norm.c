@@ -84,17 +84,19 @@ static void forward_block(const struct batch_norm *norm, const struct tensor *z,
     }
 }
 
+static void given_forward(const struct batch_norm *norm, const struct domain *domain) {
+    for (int c = 0; c < norm->channels; c++)
+        set_scale(norm, domain->row, c);
+}
+
 enum status batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                const struct slice *slice) {
-    if (norm->mode == NORM_FIXED) {
-        for (int c = 0; c < norm->channels; c++)
-            set_scale(norm, 0, c);
-        return STATUS_OK;
-    }
     struct domain domain;
     for (int s = 0; s < slice->count; s += domain.count) {
         domain = next_domain(norm, slice, s);
-        for (int first = 0; first < norm->channels; first += BLOCK)
+        if (norm->mode == NORM_FIXED)
+            given_forward(norm, &domain);
+        for (int first = 0; norm->mode != NORM_FIXED && first < norm->channels; first += BLOCK)
             forward_block(norm, z, &domain, first);
     }
     return STATUS_OK;

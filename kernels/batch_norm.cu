@@ -295,14 +295,25 @@ static void launch_forward(const struct merging &merge, dim3 grid, int parts) {
                merge);
 }
 
+/* The rows of the slice's groups, each once. */
+static enum status given_forward(const struct batch_norm *norm, const struct slice *slice) {
+    enum { THREADS = 128 };
+    for (int s = 0; s < slice->count; s++) {
+        struct batch_norm group = *norm;
+        size_t row = (size_t)slice->segments[s].group * norm->stride;
+        if (s > 0 && slice->segments[s - 1].group == slice->segments[s].group)
+            continue;
+        group.mean += row, group.variance += row, group.scale += row, group.shift += row;
+        LAUNCH(given_kernel, pieces(norm->channels, THREADS), THREADS, 0, cuda_stream(), group);
+    }
+    return cuda_launched("batch_norm_given");
+}
+
 /* A block for each segment: where a run of one group's segments starts, it has the domain. */
 enum status cuda_batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                     const struct slice *slice) {
-    enum { THREADS = 128 };
-    if (norm->mode == NORM_FIXED) {
-        LAUNCH(given_kernel, pieces(norm->channels, THREADS), THREADS, 0, cuda_stream(), *norm);
-        return cuda_launched("batch_norm_given");
-    }
+    if (norm->mode == NORM_FIXED)
+        return given_forward(norm, slice);
     int channels = pieces(norm->channels, CHANNELS);
     struct merging merge = merging_of(norm, z, slice);
     dim3 grid(channels, norm->mode == NORM_SHARED ? 1 : slice->count);

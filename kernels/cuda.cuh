@@ -129,7 +129,7 @@ static inline struct norm_view norm_view_of(const struct batch_norm *norm) {
         return view;
     view.scale = norm->scale, view.shift = norm->shift, view.mean = norm->mean;
     view.grad_y = norm->grad_y, view.grad_z = norm->grad_z, view.grad_one = norm->grad_one;
-    view.stride = norm->stride, view.per_group = norm->mode == NORM_PER_GROUP;
+    view.stride = norm->stride, view.per_group = norm->mode != NORM_SHARED;
     return view;
 }
 

@@ -84,7 +84,7 @@ TAPER_INLINE real *tensor_segment(const struct tensor *tensor, const struct segm
 
 /* First pixel of one image of the segment (image counts within the segment). */
 TAPER_INLINE real *tensor_image(const struct tensor *tensor, const struct segment *segment,
-                                 int image) {
+                                int image) {
     size_t pixels = (size_t)tensor->height * tensor->width;
     return tensor_segment(tensor, segment) + image * pixels * tensor_ld(tensor, segment);
 }
@@ -100,9 +100,10 @@ enum activation {
 /* Batch normalisation of one raw tensor z:  y = scale z + shift,  scale = weight / sqrt(var + eps).
  *
  * Statistics belong to a DOMAIN: a group (per_group), or all images that keep the channel (shared),
- * or they are given from outside (fixed: evaluation). Variance is biased. The operation that writes
- * z leaves per-segment partials; batch_norm_forward turns them into rows; likewise backward.
- * Rows are [domain][stride]; the first kept (or, shared, `channels`) entries are valid. */
+ * or they are given from outside for every group (fixed: evaluation). Variance is biased. The
+ * operation that writes z leaves per-segment partials; batch_norm_forward turns them into rows;
+ * likewise backward. Rows are [domain][stride]; the first kept (or, shared, `channels`) entries are
+ * valid. */
 enum norm_mode { NORM_PER_GROUP, NORM_SHARED, NORM_FIXED };
 
 struct batch_norm {
@@ -112,7 +113,7 @@ struct batch_norm {
     real epsilon;
     const real *weight, *bias;         /* [channels], in the parameters */
     size_t weight_offset, bias_offset; /* of their gradients in slice.gradient */
-    real *mean, *variance;             /* [domain][stride]; fixed: one row, given */
+    real *mean, *variance;             /* [domain][stride]; fixed: given */
     real *scale, *shift;               /* [domain][stride] forward:  y = scale z + shift */
     real *grad_y, *grad_z,
         *grad_one;     /* [domain][stride] backward: dz = grad_y dy + grad_z z + grad_one */
@@ -127,7 +128,7 @@ struct batch_norm {
 };
 
 TAPER_INLINE int norm_domain(const struct batch_norm *norm, const struct segment *segment) {
-    return norm->mode == NORM_PER_GROUP ? segment->group : 0;
+    return norm->mode == NORM_SHARED ? 0 : segment->group;
 }
 
 /* A tensor as its consumer sees it:  a = activation(norm(z)) * gate.

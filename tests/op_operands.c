@@ -67,7 +67,7 @@ struct op_buffer *op_make_vector(struct op_trial *trial, const char *name, size_
 static int valid_channels(const struct batch_norm *norm, const int *kept, int domain) {
     if (norm->mode == NORM_PER_GROUP)
         return kept[domain];
-    return domain == 0 ? norm->channels : 0;
+    return norm->mode == NORM_FIXED || domain == 0 ? norm->channels : 0;
 }
 
 static real *make_rows(struct op_trial *trial, const char *name, const struct batch_norm *norm,

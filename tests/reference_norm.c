@@ -95,24 +95,24 @@ static void statistics(const struct batch_norm *norm, const struct tensor *z,
     norm->shift[row] = n > 0 ? (real)((double)norm->bias[c] - mean * scale) : 0;
 }
 
-static void given_statistics(const struct batch_norm *norm) {
-    for (int c = 0; c < norm->channels; c++) {
-        double scale =
-            (double)norm->weight[c] / sqrt((double)norm->variance[c] + (double)norm->epsilon);
-        norm->scale[c] = (real)scale;
-        norm->shift[c] = (real)((double)norm->bias[c] - (double)norm->mean[c] * scale);
-    }
+static void given_statistics(const struct batch_norm *norm, int domain, int c) {
+    size_t row = (size_t)domain * norm->stride + c;
+    double scale =
+        (double)norm->weight[c] / sqrt((double)norm->variance[row] + (double)norm->epsilon);
+    norm->scale[row] = (real)scale;
+    norm->shift[row] = (real)((double)norm->bias[c] - (double)norm->mean[row] * scale);
 }
 
 enum status reference_batch_norm_forward(const struct batch_norm *norm, const struct tensor *z,
                                          const struct slice *slice) {
-    if (norm->mode == NORM_FIXED) {
-        given_statistics(norm);
-        return STATUS_OK;
+    for (int domain = 0; domain < domains(slice); domain++) {
+        for (int c = 0; has_domain(norm, slice, domain) && c < channels_of(norm, z, domain); c++) {
+            if (norm->mode == NORM_FIXED)
+                given_statistics(norm, domain, c);
+            else
+                statistics(norm, z, slice, domain, c);
+        }
     }
-    for (int domain = 0; domain < domains(slice); domain++)
-        for (int c = 0; has_domain(norm, slice, domain) && c < channels_of(norm, z, domain); c++)
-            statistics(norm, z, slice, domain, c);
     return STATUS_OK;
 }
 

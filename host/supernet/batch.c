@@ -94,7 +94,7 @@ static enum status upload_groups(struct pass *pass) {
         return STATUS_OK;
     TRY(memory->copy(pass->device_widths, pass->width_memory, pass->width_count * sizeof(int)));
     return memory->copy(pass->device_segments, pass->segments,
-                        (size_t)pass->segment_count * sizeof *pass->segments);
+                        (size_t)pass->branch_count * pass->segment_count * sizeof *pass->segments);
 }
 
 /* Steps and tensors for the pictures of these groups. */
@@ -106,7 +106,25 @@ static enum status set_resolution(struct pass *pass, const struct batch_group *g
     if (resolution == pass->resolution)
         return STATUS_OK;
     pass_build_again(pass, resolution);
-    pass->prepared = pass->given_applied = false;
+    pass->prepared = false;
+    pass->given_applied = 0;
+    return STATUS_OK;
+}
+
+static enum status set_subnetworks(struct pass *pass, const struct batch_group *groups, int count) {
+    TRY(set_resolution(pass, groups, count));
+    for (int group = 0; group < count; group++)
+        set_widths(pass, groups[group].sub, group);
+    return STATUS_OK;
+}
+
+static enum status set_images(struct pass *pass, int images, int groups) {
+    if (images < 1 || images > pass->options.images)
+        return fail(STATUS_FAILED, "a batch of %d images does not fit a pass made for %d", images,
+                    pass->options.images);
+    pass->images = images;
+    pass->groups = groups;
+    pass->segment_count = pass->shard_count = 0;
     return STATUS_OK;
 }
 
@@ -114,18 +132,13 @@ enum status pass_set_groups(struct pass *pass, const struct batch_group *groups,
     if (count < 1 || count > pass->options.groups)
         return fail(STATUS_FAILED, "a batch of %d groups does not fit a pass made for %d", count,
                     pass->options.groups);
-    TRY(set_resolution(pass, groups, count));
+    TRY(set_subnetworks(pass, groups, count));
     int images = 0;
-    for (int group = 0; group < count; group++) {
+    for (int group = 0; group < count; group++)
         images += groups[group].images;
-        set_widths(pass, groups[group].sub, group);
-    }
-    if (images < 1 || images > pass->options.images)
-        return fail(STATUS_FAILED, "a batch of %d images does not fit a pass made for %d", images,
-                    pass->options.images);
-    pass->images = images;
-    pass->groups = count;
-    pass->segment_count = pass->shard_count = 0;
+    TRY(set_images(pass, images, count));
+    pass->branch_count = 1;
+    pass->branches[0] = (struct branch){0};
     pass->whole_groups = !pass->options.shared_norm && count >= INDEPENDENT_GROUPS;
     if (pass->whole_groups)
         cut_by_groups(pass, groups);
@@ -134,4 +147,82 @@ enum status pass_set_groups(struct pass *pass, const struct batch_group *groups,
     TRY(share_cut(pass));
     order_shards(pass);
     return upload_groups(pass);
+}
+
+/* The first layer in which two sub-networks differ, or the number of layers; *order: below or above
+ * 0 as `a` or `b` comes first. */
+static int first_difference(const struct pass *pass, int a, int b, int *order) {
+    int layers = pass->network->layer_count, most = pass_subnetworks(pass);
+    for (int row = 0; row < layers * WIDTHS_PER_LAYER; row++) {
+        const int *widths = pass->width_memory + (size_t)row * most;
+        *order = widths[b] - widths[a];
+        if (*order != 0)
+            return row / WIDTHS_PER_LAYER;
+    }
+    *order = 0;
+    return layers;
+}
+
+static int first_step_of(const struct pass *pass, int layer) {
+    int step = 0;
+    while (step < pass->step_count && pass->steps[step].layer < layer)
+        step++;
+    return step;
+}
+
+/* Sorted, so that each has as many of its first layers as possible in common with the one before:
+ * the tree of all common beginnings is walked once. */
+static void order_branches(struct pass *pass, int count) {
+    int order;
+    pass->branch_count = count;
+    for (int number = 0; number < count; number++) {
+        int place = number;
+        for (; place > 0; place--) {
+            first_difference(pass, pass->branches[place - 1].number, number, &order);
+            if (order <= 0)
+                break;
+            pass->branches[place] = pass->branches[place - 1];
+        }
+        pass->branches[place] = (struct branch){.number = number};
+    }
+    for (int i = 1; i < count; i++) {
+        struct branch *branch = &pass->branches[i];
+        int layer = first_difference(pass, branch[-1].number, branch->number, &order);
+        branch->first = first_step_of(pass, layer);
+    }
+}
+
+enum status pass_set_branches(struct pass *pass, const struct subnetwork *const *subs, int count,
+                              int images) {
+    struct batch_group groups[MAX_BRANCHES];
+    if (count < 1 || count > pass->options.branches)
+        return fail(STATUS_FAILED, "%d branches do not fit a pass made for %d", count,
+                    pass->options.branches);
+    for (int branch = 0; branch < count; branch++)
+        groups[branch] = (struct batch_group){.sub = subs[branch], .images = images};
+    TRY(set_subnetworks(pass, groups, count));
+    TRY(set_images(pass, images, 1));
+    pass->whole_groups = false;
+    cut_by_images(pass, groups);
+    TRY(share_cut(pass));
+    order_shards(pass);
+    for (int i = pass->segment_count; i < count * pass->segment_count; i++) {
+        pass->segments[i] = pass->segments[i % pass->segment_count];
+        pass->segments[i].group = i / pass->segment_count;
+    }
+    order_branches(pass, count);
+    return upload_groups(pass);
+}
+
+void pass_branch_macs(const struct pass *pass, double *shared, double *single) {
+    *shared = *single = 0;
+    for (int i = 0; i < pass->branch_count; i++) {
+        const struct branch *branch = &pass->branches[i];
+        for (int step = 0; step < pass->step_count; step++) {
+            double macs =
+                pass->images * step_work(pass, &pass->steps[step], branch->number, false).macs;
+            *single += macs;
+            *shared += step < branch->first ? 0 : macs;
+        }
+    }
 }

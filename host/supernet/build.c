@@ -20,7 +20,7 @@ static struct batch_norm *add_norm(struct build *build, int layer, enum paramete
     struct pass *pass = build->pass;
     int channels = z->channels;
     struct batch_norm *norm = &pass->norms[pass->norm_count++];
-    size_t domains = pass->options.shared_norm ? 1 : pass->options.groups;
+    size_t domains = pass->options.shared_norm ? 1 : pass_subnetworks(pass);
     size_t stride = round_up(channels, CHANNEL_ALIGN);
     *norm = (struct batch_norm){.channels = channels,
                                 .stride = (int)stride,
@@ -82,6 +82,15 @@ struct layer_output {
     int channels; /* of the full network */
 };
 
+/* A later branch goes on from the output of any layer: then each has memory of its own. */
+static struct tensor output_tensor(struct build *build, int layer, int height, int width,
+                                   int channels, const int *kept) {
+    if (build->pass->options.branches > 1)
+        return own_tensor(build, height, width, channels, kept);
+    return activation_tensor(build, layer % 2 ? BUFFER_OUTPUT_ODD : BUFFER_OUTPUT_EVEN, height,
+                             width, channels, kept);
+}
+
 static const struct tensor *output_gradient(struct build *build, int layer, int height, int width,
                                             int channels, const int *kept) {
     if (!build->pass->options.backward)
@@ -99,8 +108,7 @@ static struct layer_output add_combine(struct build *build, int layer,
     struct step *step = add_step(build, STEP_COMBINE, "combine", layer);
     int height = shape->out_height, width = shape->out_width;
     struct tensor output =
-        activation_tensor(build, layer % 2 ? BUFFER_OUTPUT_ODD : BUFFER_OUTPUT_EVEN, height, width,
-                          shape->out, pass->widths[layer].out);
+        output_tensor(build, layer, height, width, shape->out, pass->widths[layer].out);
     const struct tensor *gradient =
         output_gradient(build, layer, height, width, shape->out, pass->widths[layer].out);
     main.gradient = gradient; /* the derivative is applied in place */

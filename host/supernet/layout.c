@@ -13,10 +13,10 @@ static void build_operands(struct build *build) {
     pass->operands.labels = take_operand(build, images, sizeof(int));
     pass->operands.weights = take_reals(build, images);
     pass->operands.teacher = take_reals(build, images * classes);
-    pass->device_losses = take_operand(build, images, sizeof *pass->device_losses);
-    pass->device_hits = take_operand(build, images, sizeof *pass->device_hits);
-    pass->device_segments =
-        take_operand(build, pass->options.groups + pass->options.shards, sizeof *pass->segments);
+    size_t results = images * pass->options.branches;
+    pass->device_losses = take_operand(build, results, sizeof *pass->device_losses);
+    pass->device_hits = take_operand(build, results, sizeof *pass->device_hits);
+    pass->device_segments = take_operand(build, pass_most_segments(pass), sizeof *pass->segments);
     pass->device_widths = take_operand(build, pass->width_count, sizeof(int));
 }
 
@@ -24,14 +24,14 @@ static void build_operands(struct build *build) {
 static void build_batch(struct build *build) {
     struct pass *pass = build->pass;
     const struct pass_options *options = &pass->options;
-    size_t images = options->images, segments = options->groups + options->shards;
-    pass->segments = take_host(build, segments, sizeof *pass->segments);
+    size_t images = options->images, statistics = pass->statistics.size * options->branches;
+    pass->segments = take_host(build, pass_most_segments(pass), sizeof *pass->segments);
     pass->shards = take_host(build, options->shards, sizeof *pass->shards);
     pass->order = take_host(build, options->shards, sizeof *pass->order);
     pass->shard_status = take_host(build, options->shards, sizeof *pass->shard_status);
     pass->logit_rows = take_reals(build, images * pass->network->classes);
-    pass->given_statistics = take_reals(build, pass->statistics.size);
-    pass->measured_statistics = take_reals(build, pass->statistics.size);
+    pass->given_statistics = take_reals(build, statistics);
+    pass->measured_statistics = take_reals(build, statistics);
     pass->values = take_reals(build, pass->parameters.size);
     pass->picture_mean = take_reals(build, MAX_PICTURE_CHANNELS);
     pass->picture_deviation = take_reals(build, MAX_PICTURE_CHANNELS);
@@ -48,7 +48,7 @@ static void build_scratch(struct build *build) {
 
 /* Tensors know widths where operations read them. */
 static void point_to_widths(struct pass *pass) {
-    int layers = pass->network->layer_count, groups = pass->options.groups;
+    int layers = pass->network->layer_count, groups = pass_subnetworks(pass);
     if (!pass->ops->memory->separate)
         pass->device_widths = pass->width_memory;
     int *next = pass->device_widths;

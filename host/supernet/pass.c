@@ -7,7 +7,7 @@
 enum { DEFAULT_SHARDS = 16, STEPS_PER_LAYER = 6, NORMS_PER_LAYER = 3, TENSORS_PER_LAYER = 10 };
 
 static enum status create_widths(struct pass *pass) {
-    size_t layers = pass->network->layer_count, groups = pass->options.groups;
+    size_t layers = pass->network->layer_count, groups = pass_subnetworks(pass);
     pass->width_count = (layers * WIDTHS_PER_LAYER + 1) * groups;
     TRY(allocate(&pass->widths, layers, sizeof *pass->widths, "layer widths"));
     TRY(allocate(&pass->width_memory, pass->width_count, sizeof(int), "layer widths"));
@@ -19,7 +19,7 @@ static enum status create_widths(struct pass *pass) {
 /* Read by the host after every run, and written to by operations (or by a copy of theirs). */
 static enum status create_results(struct pass *pass) {
     const struct memory *memory = pass->ops->memory;
-    size_t images = pass->options.images;
+    size_t images = (size_t)pass->options.images * pass->options.branches;
     TRY(memory->take_shared(&pass->losses, images * sizeof *pass->losses, "losses"));
     return memory->take_shared(&pass->hits, images * sizeof *pass->hits, "hits");
 }
@@ -59,6 +59,12 @@ static enum status check_size(const struct network *network, const struct pass_o
     if (options->groups > MAX_GROUPS)
         return fail(STATUS_USAGE, "%d sub-networks per batch are more than %d", options->groups,
                     MAX_GROUPS);
+    if (options->branches > MAX_BRANCHES)
+        return fail(STATUS_USAGE, "%d sub-networks on the same images are more than %d",
+                    options->branches, MAX_BRANCHES);
+    if (options->branches > 1 &&
+        (options->groups > 1 || options->backward || cluster_ranks(options->cluster) > 1))
+        return fail(STATUS_USAGE, "branches are for one group, forward only, on one rank");
     if (options->images > MAX_IMAGES)
         return fail(STATUS_USAGE, "a batch of %d images is more than %d", options->images,
                     MAX_IMAGES);
@@ -77,6 +83,8 @@ enum status pass_create(struct pass **created, const struct network *network, co
     pass->ops = ops;
     pass->pool = ops->memory->separate ? NULL : pool; /* a device is its own pool */
     pass->options = *options;
+    if (pass->options.branches == 0)
+        pass->options.branches = 1;
     if (ops->memory->separate)
         pass->options.shards = 1;
     else if (pass->options.shards == 0)
@@ -128,23 +136,40 @@ const struct parameters *pass_statistics(const struct pass *pass) {
 }
 
 enum status pass_set_parameters(struct pass *pass, const real *values) {
-    pass->prepared = pass->given_applied = false;
+    pass->prepared = false;
+    pass->given_applied = 0;
     return pass->ops->memory->copy(pass->values, values, pass->parameters.size * sizeof(real));
 }
 
-enum status pass_set_statistics(struct pass *pass, const real *statistics) {
-    pass->given_applied = false;
-    return pass->ops->memory->copy(pass->given_statistics, statistics,
-                                   pass->statistics.size * sizeof(real));
+enum status pass_set_branch_statistics(struct pass *pass, int branch, const real *statistics) {
+    pass->given_applied = 0;
+    size_t size = pass->statistics.size;
+    return pass->ops->memory->copy(pass->given_statistics + size * branch, statistics,
+                                   size * sizeof(real));
 }
 
-enum status pass_exchange_statistics(const struct pass *pass, real *flat, bool into_rows) {
+enum status pass_set_statistics(struct pass *pass, const real *statistics) {
+    return pass_set_branch_statistics(pass, 0, statistics);
+}
+
+/* The sub-network that took the branch at `position` of the order through a step. */
+static int number_at(const struct pass *pass, int position, int step) {
+    while (step < pass->branches[position].first)
+        position--;
+    return pass->branches[position].number;
+}
+
+static enum status exchange(const struct pass *pass, int position, bool into_rows) {
+    int number = pass->branches[position].number;
+    real *all = into_rows ? pass->given_statistics : pass->measured_statistics;
+    real *flat = all + pass->statistics.size * number;
     for (int i = 0; i < pass->step_count; i++) {
         const struct step *step = &pass->steps[i];
         if (!step_is_convolution(step) || step->convolution.norm == NULL)
             continue;
         const struct batch_norm *norm = step->convolution.norm;
-        real *rows[] = {norm->mean, norm->variance};
+        size_t row = (size_t)norm->stride * (into_rows ? number : number_at(pass, position, i));
+        real *rows[] = {norm->mean + row, norm->variance + row};
         enum parameter_role roles[] = {ROLE_RUNNING_MEAN, ROLE_RUNNING_VARIANCE};
         for (int which = 0; which < 2; which++) {
             const struct parameter *parameter =
@@ -157,9 +182,14 @@ enum status pass_exchange_statistics(const struct pass *pass, real *flat, bool i
     return STATUS_OK;
 }
 
-enum status pass_apply_statistics(struct pass *pass) {
-    struct slice slice = pass_whole(pass, NULL);
-    TRY(pass_exchange_statistics(pass, pass->given_statistics, true));
+enum status pass_exchange_statistics(const struct pass *pass, bool into_rows) {
+    for (int position = 0; position < pass->branch_count; position++)
+        TRY(exchange(pass, position, into_rows));
+    return STATUS_OK;
+}
+
+static enum status apply(struct pass *pass, const struct branch *branch) {
+    struct slice slice = pass_whole(pass, branch, NULL);
     for (int i = 0; i < pass->step_count; i++) {
         const struct step *step = &pass->steps[i];
         if (!step_is_convolution(step) || step->convolution.norm == NULL)
@@ -167,13 +197,25 @@ enum status pass_apply_statistics(struct pass *pass) {
         TRY(pass->ops->batch_norm_forward(step->convolution.norm, &step->convolution.output,
                                           &slice));
     }
-    pass->given_applied = true;
     return STATUS_OK;
 }
 
+enum status pass_apply_statistics(struct pass *pass) {
+    TRY(pass_exchange_statistics(pass, true));
+    for (int i = 0; i < pass->branch_count; i++)
+        TRY(apply(pass, &pass->branches[i]));
+    pass->given_applied = pass->branch_count;
+    return STATUS_OK;
+}
+
+enum status pass_branch_statistics(const struct pass *pass, int branch, real *statistics) {
+    size_t size = pass->statistics.size;
+    return pass->ops->memory->copy(statistics, pass->measured_statistics + size * branch,
+                                   size * sizeof(real));
+}
+
 enum status pass_batch_statistics(const struct pass *pass, real *statistics) {
-    return pass->ops->memory->copy(statistics, pass->measured_statistics,
-                                   pass->statistics.size * sizeof(real));
+    return pass_branch_statistics(pass, 0, statistics);
 }
 
 const uint8_t *pass_device_pictures(const struct pass *pass) {

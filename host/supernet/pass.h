@@ -23,8 +23,10 @@ struct pass_options {
                          order: results depend on it, not on the number of threads. 0: 16 */
     bool backward;    /* buffers for training; else forward only */
     bool shared_norm; /* batch-norm over all images that keep a channel, else per group */
-    bool folded; /* the parameters are fold_norms()'s: convolutions have biases and there are no
-                    batch-norms. For runs with STATISTICS_GIVEN, of which there are none */
+    int branches; /* most sub-networks that run on the images of one group, see pass_set_branches();
+                     0: 1. More: one group, forward only, and one rank */
+    bool folded;  /* the parameters are fold_norms()'s: convolutions have biases and there are no
+                     batch-norms. For runs with STATISTICS_GIVEN, of which there are none */
     struct cluster *cluster;    /* whose ranks take ranges of a batch's shards, or NULL; not with
                                    operations whose memory is separate */
     real epsilon;               /* of batch-norms */
@@ -57,6 +59,13 @@ struct image_range pass_own_images(const struct pass *pass);
 /* Ranks that such a batch has work for; the others would stand idle. */
 int pass_most_ranks(const struct pass *pass);
 
+/* One group whose images run through several sub-networks of one resolution, at most
+ * options.branches: each begins at the first layer in which it differs from one that ran before,
+ * with what that one left there. Results are the same bits as those of one after the other. */
+enum { MAX_BRANCHES = 64 };
+enum status pass_set_branches(struct pass *pass, const struct subnetwork *const *subs, int count,
+                              int images);
+
 /* Where the batch-norms get their statistics from. */
 enum statistics_source {
     STATISTICS_BATCH, /* this batch: training, and calibration */
@@ -67,8 +76,10 @@ enum statistics_source {
  * and statistics may lie in the host's memory or in that of the operations, except where a comment
  * says which. */
 enum status pass_set_parameters(struct pass *pass, const real *values);
-/* Statistics of ONE sub-network (evaluation has one group). */
+/* Statistics of ONE sub-network (evaluation has one group); or of each branch by its number, which
+ * agree in the layers in which sub-networks do. */
 enum status pass_set_statistics(struct pass *pass, const real *statistics);
+enum status pass_set_branch_statistics(struct pass *pass, int branch, const real *statistics);
 
 struct pass_batch {          /* of the own images, all in the host's memory */
     const uint8_t *pictures; /* [image][height][width][channels], of the groups' resolution */
@@ -87,6 +98,9 @@ struct pass_result { /* of the whole batch, the same on all ranks */
 
 enum status pass_forward(struct pass *pass, const struct pass_batch *batch,
                          enum statistics_source source, struct pass_result *result);
+/* results[branches set]. Their logits are not kept. */
+enum status pass_forward_branches(struct pass *pass, const struct pass_batch *batch,
+                                  enum statistics_source source, struct pass_result *results);
 /* gradient[parameters.size]: set (not added to), in memory of the operations. Statistics come from
  * the batch. */
 enum status pass_forward_backward(struct pass *pass, const struct pass_batch *batch, real *gradient,
@@ -95,6 +109,9 @@ enum status pass_forward_backward(struct pass *pass, const struct pass_batch *ba
 /* After a run with statistics of the batch and ONE group: its means and (biased) variances, laid
  * out as pass_statistics(). */
 enum status pass_batch_statistics(const struct pass *pass, real *statistics);
+enum status pass_branch_statistics(const struct pass *pass, int branch, real *statistics);
+/* Multiplications of a run of the branches set, and of one after the other of them. */
+void pass_branch_macs(const struct pass *pass, double *shared, double *single);
 /* The pictures of the last run where a device keeps them: a batch that names these is not moved
  * again. NULL: operations read the host's memory. */
 const uint8_t *pass_device_pictures(const struct pass *pass);

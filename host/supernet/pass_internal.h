@@ -56,11 +56,17 @@ struct shard {
     double macs; /* to deal the expensive ones first */
 };
 
+/* A sub-network of the batch's images, in the order in which they run. */
+struct branch {
+    int number; /* the caller's; `group` of its segments, widths and batch-norms' rows */
+    int first;  /* step from which on it differs from the branch before */
+};
+
 /* What a run depends on beside the contents of memory: runs that agree can be replayed. */
 struct run_key {
     bool batch_statistics, backward, prepare, labels, weights;
     int images, segment_count;
-    uint64_t partition; /* hash of the segments */
+    uint64_t partition; /* hash of the segments and branches */
     const real *gradient, *teacher;
     real smoothing, teacher_weight, temperature;
 };
@@ -108,8 +114,10 @@ struct pass {
         whole_groups; /* statistics do not cross shards: each runs without waiting for the others */
     bool worker_slots; /* a worker's shards use the same buffers one after the other */
     int largest_shard;
-    struct segment *segments;
+    struct segment *segments; /* [branch][segment_count] */
     struct segment *device_segments;
+    int branch_count; /* of groups that go side by side: 1 */
+    struct branch branches[MAX_BRANCHES];
     struct shard *shards;
     int *order; /* own shards by falling cost */
 
@@ -120,14 +128,14 @@ struct pass {
     void **scratch;             /* [worker] */
     struct pass_batch operands; /* a batch where operations read it, if memory is separate */
     real *picture_mean, *picture_deviation;
-    double *losses; /* [image], as the host reads them, and as operations write them */
+    double *losses; /* [branch][image], as the host reads them, and as operations write them */
     uint8_t *hits;
     double *device_losses;
     uint8_t *device_hits;
     real *logit_rows;          /* [image][classes], of operations */
-    real *given_statistics;    /* copy; in the norms' rows while given_applied */
+    real *given_statistics;    /* [branch][statistics.size]: a copy */
     real *measured_statistics; /* of the last run with statistics of the batch and one group */
-    bool given_applied;
+    int given_applied;         /* branches whose given statistics are in the norms' rows */
     enum status *shard_status;
 
     struct recorded recorded[MAX_RESOLUTIONS][RECORDINGS]; /* tensors are at other places in each */
@@ -136,8 +144,8 @@ struct pass {
     struct profile *profile; /* NULL: off */
 };
 
-/* Copies between the norms' rows of domain 0 and a flat vector of statistics. */
-enum status pass_exchange_statistics(const struct pass *pass, real *flat, bool into_rows);
+/* Copies between the norms' rows and the given or measured statistics of all branches set. */
+enum status pass_exchange_statistics(const struct pass *pass, bool into_rows);
 
 /* The statistics set last, into the batch-norms' rows. */
 enum status pass_apply_statistics(struct pass *pass);
@@ -173,8 +181,19 @@ enum status step_backward(const struct ops *ops, const struct step *step,
 void pass_add(struct pass *pass, real *into, const real *const *shards, int shard_count,
               size_t count);
 
-/* All segments of the batch, with the first worker's scratch. */
-struct slice pass_whole(const struct pass *pass, real *gradient);
+/* All segments of the batch in a branch, with the first worker's scratch. */
+struct slice pass_whole(const struct pass *pass, const struct branch *branch, real *gradient);
+
+/* Sub-networks that a batch may have: each has its widths, and its rows in the batch-norms. */
+static inline int pass_subnetworks(const struct pass *pass) {
+    const struct pass_options *options = &pass->options;
+    return options->branches > options->groups ? options->branches : options->groups;
+}
+
+/* Segments that a batch may have, in all branches. */
+static inline int pass_most_segments(const struct pass *pass) {
+    return pass->options.branches * (pass->options.groups + pass->options.shards);
+}
 
 /* Fills steps and norms, and makes the arena with their buffers: enough of it for every resolution.
  */

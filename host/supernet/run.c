@@ -17,26 +17,30 @@ struct run {
 struct placed_shard {
     struct slice slice;
     struct segment segments[MAX_GROUPS];
+    const struct branch *branch;
     int worker;
 };
 
-static void place_shard(const struct run *run, int index, int worker, struct placed_shard *work) {
+static void place_shard(const struct run *run, int index, const struct branch *branch, int worker,
+                        struct placed_shard *work) {
     struct pass *pass = run->pass;
     const struct shard *shard = &pass->shards[index];
+    int first_segment = branch->number * pass->segment_count + shard->first_segment;
     int first = pass->worker_slots ? worker * pass->largest_shard : -1;
     real *gradient = run->gradient; /* one shard: nothing to add up */
     if (pass->gradients && run->backward)
         gradient = pass->gradients + (index - pass->own_shard) * pass->gradient_stride;
     for (int i = 0; i < shard->segments; i++) {
-        work->segments[i] = pass->segments[shard->first_segment + i];
+        work->segments[i] = pass->segments[first_segment + i];
         if (first >= 0) {
             work->segments[i].first = first;
             first += work->segments[i].images;
         }
     }
+    work->branch = branch;
     work->worker = worker;
     work->slice = (struct slice){.segments = work->segments,
-                                 .device_segments = pass->device_segments + shard->first_segment,
+                                 .device_segments = pass->device_segments + first_segment,
                                  .count = shard->segments,
                                  .gradient = gradient,
                                  .scratch = pass->scratch[worker]};
@@ -100,6 +104,7 @@ static enum status shard_begin(const struct run *run, const struct placed_shard 
 static enum status shard_loss(const struct run *run, const struct placed_shard *work) {
     struct pass *pass = run->pass;
     const struct pass_batch *batch = &run->operands;
+    size_t first_result = (size_t)work->branch->number * pass->images + pass->own.first;
     struct loss loss = {.logits = pass->logits.tensor,
                         .gradient = run->backward ? pass->logits.gradient : NULL,
                         .labels = batch->labels,
@@ -109,22 +114,34 @@ static enum status shard_loss(const struct run *run, const struct placed_shard *
                         .teacher_weight = batch->teacher ? batch->teacher_weight : 0,
                         .temperature = batch->temperature,
                         .scale = (real)1 / (real)pass->images,
-                        .losses = pass->device_losses + pass->own.first,
-                        .correct = pass->device_hits + pass->own.first,
-                        .rows =
-                            pass->logit_rows + (size_t)pass->own.first * pass->network->classes};
+                        .losses = pass->device_losses + first_result,
+                        .correct = pass->device_hits + first_result,
+                        .rows = pass->branch_count == 1
+                                    ? pass->logit_rows + first_result * pass->network->classes
+                                    : NULL};
     return pass->ops->loss_forward_backward(&loss, &work->slice);
 }
 
-static enum status run_whole_shard(const struct run *run, const struct placed_shard *work) {
+/* From where the branch differs from the one before on. */
+static enum status run_branch(const struct run *run, const struct placed_shard *work) {
     struct pass *pass = run->pass;
-    TRY(shard_begin(run, work));
-    for (int step = 0; step < pass->step_count; step++) {
+    for (int step = work->branch->first; step < pass->step_count; step++) {
         TRY(timed_forward(pass, step, work));
         if (run->batch_statistics)
             TRY(norm_forward(pass, step, &work->slice, work->worker));
     }
-    TRY(shard_loss(run, work));
+    return shard_loss(run, work);
+}
+
+/* Branches follow each other on the memory of one worker. */
+static enum status run_whole_shard(const struct run *run, int shard, struct placed_shard *work) {
+    struct pass *pass = run->pass;
+    TRY(shard_begin(run, work));
+    TRY(run_branch(run, work));
+    for (int i = 1; i < pass->branch_count; i++) {
+        place_shard(run, shard, &pass->branches[i], work->worker, work);
+        TRY(run_branch(run, work));
+    }
     for (int step = pass->step_count - 1; run->backward && step >= 0; step--) {
         TRY(norm_backward(pass, step, &work->slice, work->worker));
         TRY(timed_backward(pass, step, work));
@@ -139,6 +156,7 @@ struct phase_work {
     const struct run *run;
     enum phase phase;
     int step;
+    const struct branch *branch;
 };
 
 static void phase_piece(void *context, int piece, int worker) {
@@ -147,11 +165,11 @@ static void phase_piece(void *context, int piece, int worker) {
     struct pass *pass = run->pass;
     int shard = pass->order[piece];
     struct placed_shard work;
-    place_shard(run, shard, worker, &work);
+    place_shard(run, shard, phase->branch, worker, &work);
     enum status status = STATUS_OK;
     switch (phase->phase) {
     case PHASE_WHOLE:
-        status = run_whole_shard(run, &work);
+        status = run_whole_shard(run, shard, &work);
         break;
     case PHASE_BEGIN:
         status = shard_begin(run, &work);
@@ -169,9 +187,10 @@ static void phase_piece(void *context, int piece, int worker) {
     pass->shard_status[shard] = status;
 }
 
-static enum status run_phase(const struct run *run, enum phase phase, int step) {
+static enum status run_phase(const struct run *run, enum phase phase, const struct branch *branch,
+                             int step) {
     struct pass *pass = run->pass;
-    struct phase_work work = {.run = run, .phase = phase, .step = step};
+    struct phase_work work = {.run = run, .phase = phase, .step = step, .branch = branch};
     pool_run(pass->pool, pass->own_shards, phase_piece, &work);
     for (int i = 0; i < pass->own_shards; i++)
         if (pass->shard_status[pass->order[i]] != STATUS_OK)
@@ -190,22 +209,29 @@ static enum status share_norm(const struct pass *pass, int index) {
 /* All shards operation by operation: statistics need all of them before anyone goes on. Gradients
  * of batch-norms, which every rank makes, count with the first rank's first shard; the others' go
  * to where the sum will stand. */
-static enum status run_together(const struct run *run) {
+static enum status run_branch_together(const struct run *run, const struct branch *branch) {
     struct pass *pass = run->pass;
     bool own = pass->gradients && cluster_first(pass->options.cluster);
-    struct slice all = pass_whole(pass, own ? pass->gradients : run->gradient);
-    TRY(run_phase(run, PHASE_BEGIN, 0));
-    for (int step = 0; step < pass->step_count; step++) {
-        TRY(run_phase(run, PHASE_FORWARD, step));
+    struct slice all = pass_whole(pass, branch, own ? pass->gradients : run->gradient);
+    for (int step = branch->first; step < pass->step_count; step++) {
+        TRY(run_phase(run, PHASE_FORWARD, branch, step));
         TRY(share_norm(pass, step));
         TRY(norm_forward(pass, step, &all, 0));
     }
-    TRY(run_phase(run, PHASE_LOSS, 0));
+    TRY(run_phase(run, PHASE_LOSS, branch, 0));
     for (int step = pass->step_count - 1; run->backward && step >= 0; step--) {
         TRY(share_norm(pass, step));
         TRY(norm_backward(pass, step, &all, 0));
-        TRY(run_phase(run, PHASE_BACKWARD, step));
+        TRY(run_phase(run, PHASE_BACKWARD, branch, step));
     }
+    return STATUS_OK;
+}
+
+static enum status run_together(const struct run *run) {
+    struct pass *pass = run->pass;
+    TRY(run_phase(run, PHASE_BEGIN, &pass->branches[0], 0));
+    for (int i = 0; i < pass->branch_count; i++)
+        TRY(run_branch_together(run, &pass->branches[i]));
     return STATUS_OK;
 }
 
@@ -239,13 +265,14 @@ static enum status run_operations(const struct run *run) {
     int threads = pass_threads(pass);
     pass->worker_slots =
         !memory->separate && independent && threads * pass->largest_shard <= pass->slots;
-    TRY(independent ? run_phase(run, PHASE_WHOLE, 0) : run_together(run));
+    TRY(independent ? run_phase(run, PHASE_WHOLE, &pass->branches[0], 0) : run_together(run));
     if (run->batch_statistics && pass->groups == 1)
-        TRY(pass_exchange_statistics(pass, pass->measured_statistics, false));
+        TRY(pass_exchange_statistics(pass, false));
     if (!memory->separate || run->operands.labels == NULL)
         return STATUS_OK;
-    TRY(memory->copy(pass->losses, pass->device_losses, pass->images * sizeof *pass->losses));
-    return memory->copy(pass->hits, pass->device_hits, pass->images * sizeof *pass->hits);
+    size_t results = (size_t)pass->images * pass->branch_count;
+    TRY(memory->copy(pass->losses, pass->device_losses, results * sizeof *pass->losses));
+    return memory->copy(pass->hits, pass->device_hits, results * sizeof *pass->hits);
 }
 
 static enum status upload_batch(struct run *run) {
@@ -291,6 +318,8 @@ static struct run_key key_of(const struct run *run) {
     key.images = pass->images;
     key.segment_count = pass->segment_count;
     key.partition = hash_bytes(0, pass->segments, pass->segment_count * sizeof *pass->segments);
+    key.partition =
+        hash_bytes(key.partition, pass->branches, pass->branch_count * sizeof *pass->branches);
     key.gradient = run->gradient;
     key.teacher = operands->teacher;
     key.smoothing = operands->smoothing;
@@ -335,36 +364,49 @@ static enum status run_recorded(const struct run *run) {
     return memory->replay(recorded->recording);
 }
 
-static enum status run_pass(struct run *run, struct pass_result *result) {
+static struct pass_result result_of(const struct run *run, int branch, const real *weights) {
+    const struct pass *pass = run->pass;
+    struct pass_result result = {.losses = pass->losses + branch * pass->images,
+                                 .hits = pass->hits + branch * pass->images};
+    for (int image = 0; run->batch->labels != NULL && image < pass->images; image++) {
+        double weight = weights ? weights[image] : 1;
+        result.loss += weight * result.losses[image] / pass->images;
+        result.correct += result.hits[image];
+    }
+    return result;
+}
+
+/* results: of every branch. */
+static enum status run_pass(struct run *run, struct pass_result *results) {
     struct pass *pass = run->pass;
     enum norm_mode mode = pass->options.shared_norm ? NORM_SHARED : NORM_PER_GROUP;
     for (int i = 0; i < pass->norm_count; i++)
         pass->norms[i].mode = run->batch_statistics ? mode : NORM_FIXED;
     if (run->batch_statistics)
-        pass->given_applied = false; /* the rows will hold the batch's */
-    else if (!pass->given_applied)
+        pass->given_applied = 0; /* the rows will hold the batch's */
+    else if (pass->given_applied < pass->branch_count)
         TRY(pass_apply_statistics(pass));
     run->prepare = !pass->prepared;
     TRY(upload_batch(run));
     TRY(run_recorded(run));
     TRY(pass->ops->memory->finish());
-    *result = (struct pass_result){.losses = pass->losses, .hits = pass->hits};
     const real *weights = run->batch->weights;
-    if (run->batch->labels == NULL)
-        return STATUS_OK;
-    TRY(share_results(pass, &weights));
-    for (int image = 0; image < pass->images; image++) {
-        double weight = weights ? weights[image] : 1;
-        result->loss += weight * pass->losses[image] / pass->images;
-        result->correct += pass->hits[image];
-    }
+    if (run->batch->labels != NULL)
+        TRY(share_results(pass, &weights));
+    for (int branch = 0; branch < pass->branch_count; branch++)
+        results[branch] = result_of(run, branch, weights);
     return STATUS_OK;
+}
+
+enum status pass_forward_branches(struct pass *pass, const struct pass_batch *batch,
+                                  enum statistics_source source, struct pass_result *results) {
+    struct run run = {.pass = pass, .batch = batch, .batch_statistics = source == STATISTICS_BATCH};
+    return run_pass(&run, results);
 }
 
 enum status pass_forward(struct pass *pass, const struct pass_batch *batch,
                          enum statistics_source source, struct pass_result *result) {
-    struct run run = {.pass = pass, .batch = batch, .batch_statistics = source == STATISTICS_BATCH};
-    return run_pass(&run, result);
+    return pass_forward_branches(pass, batch, source, result);
 }
 
 enum { ADD_CHUNK = 1 << 13 };

@@ -39,9 +39,10 @@ enum status step_backward(const struct ops *ops, const struct step *step,
     __builtin_unreachable();
 }
 
-struct slice pass_whole(const struct pass *pass, real *gradient) {
-    return (struct slice){.segments = pass->segments,
-                          .device_segments = pass->device_segments,
+struct slice pass_whole(const struct pass *pass, const struct branch *branch, real *gradient) {
+    int first = branch->number * pass->segment_count;
+    return (struct slice){.segments = pass->segments + first,
+                          .device_segments = pass->device_segments + first,
                           .count = pass->segment_count,
                           .gradient = gradient,
                           .scratch = pass->scratch[0]};

@@ -11,7 +11,7 @@ struct evaluator {
     int batch, classes;
     uint8_t *pictures; /* [batch] */
     int *labels;       /* [batch] */
-    double *sums;      /* [statistics] of a calibration */
+    double *sums;      /* [branch][statistics] of a calibration */
     real *statistics;  /* of one batch */
 };
 
@@ -37,7 +37,8 @@ static enum status create_parts(struct evaluator *evaluator, const struct networ
     size_t statistics = pass_statistics(evaluator->pass)->size, batch = evaluator->batch;
     TRY(ops->memory->take_shared(&evaluator->pictures, batch * picture, "a batch of pictures"));
     TRY(ops->memory->take_shared(&evaluator->labels, batch * sizeof(int), "a batch of labels"));
-    TRY(allocate(&evaluator->sums, statistics, sizeof(double), "sums of statistics"));
+    size_t branches = options.branches > 0 ? options.branches : 1;
+    TRY(allocate(&evaluator->sums, branches * statistics, sizeof(double), "sums of statistics"));
     return allocate(&evaluator->statistics, statistics + READ_SLACK, sizeof(real),
                     "statistics of a batch");
 }
@@ -85,16 +86,15 @@ static int batches_of(const struct evaluator *evaluator, const struct image_set 
 }
 
 /* Gathers this rank's part of batch b of the set and tells the pass the batch's size. */
-static enum status gather(struct evaluator *evaluator, const struct subnetwork *sub,
-                          const struct image_set *images, int b, int *count) {
+static enum status gather(struct evaluator *evaluator, const struct subnetwork *const *subs,
+                          int branches, const struct image_set *images, int b, int *count) {
     int batches = batches_of(evaluator, images);
     int first = (int)((int64_t)images->count * b / batches);
     int end = (int)((int64_t)images->count * (b + 1) / batches);
-    struct batch_group group = {.sub = sub, .images = end - first};
-    TRY(pass_set_groups(evaluator->pass, &group, 1));
+    TRY(pass_set_branches(evaluator->pass, subs, branches, end - first));
     struct image_range own = pass_own_images(evaluator->pass);
     const struct network *network = evaluator->network;
-    struct resolution size = network_resolution(network, subnetwork_resolution(network, sub));
+    struct resolution size = network_resolution(network, subnetwork_resolution(network, subs[0]));
     size_t picture = (size_t)size.height * size.width * network->channels;
     for (int i = 0; i < own.count; i++) {
         int place = first + own.first + i, image = images->indices ? images->indices[place] : place;
@@ -107,42 +107,76 @@ static enum status gather(struct evaluator *evaluator, const struct subnetwork *
     return STATUS_OK;
 }
 
-enum status evaluator_calibrate(struct evaluator *evaluator, const struct subnetwork *sub,
-                                const struct image_set *images, real *statistics) {
+/* Adds what the last run measured, weighted by its images. */
+static enum status add_statistics(struct evaluator *evaluator, int branches, int images) {
     size_t size = pass_statistics(evaluator->pass)->size;
-    memset(evaluator->sums, 0, size * sizeof(double));
-    struct pass_batch batch = {.pictures = evaluator->pictures};
-    for (int b = 0; b < batches_of(evaluator, images); b++) {
-        int count;
-        struct pass_result result;
-        TRY(gather(evaluator, sub, images, b, &count));
-        TRY(pass_forward(evaluator->pass, &batch, STATISTICS_BATCH, &result));
-        TRY(pass_batch_statistics(evaluator->pass, evaluator->statistics));
+    for (int branch = 0; branch < branches; branch++) {
+        double *sums = evaluator->sums + size * branch;
+        TRY(pass_branch_statistics(evaluator->pass, branch, evaluator->statistics));
         TRY(evaluator->memory->finish());
         for (size_t i = 0; i < size; i++)
-            evaluator->sums[i] += (double)count * (double)evaluator->statistics[i];
+            sums[i] += (double)images * (double)evaluator->statistics[i];
     }
-    for (size_t i = 0; i < size; i++)
-        statistics[i] = (real)(evaluator->sums[i] / images->count);
+    return STATUS_OK;
+}
+
+enum status evaluator_calibrate_all(struct evaluator *evaluator,
+                                    const struct subnetwork *const *subs, int count,
+                                    const struct image_set *images, real *const *statistics) {
+    size_t size = pass_statistics(evaluator->pass)->size;
+    struct pass_batch batch = {.pictures = evaluator->pictures};
+    struct pass_result results[MAX_BRANCHES];
+    memset(evaluator->sums, 0, size * count * sizeof(double));
+    for (int b = 0; b < batches_of(evaluator, images); b++) {
+        int pictures;
+        TRY(gather(evaluator, subs, count, images, b, &pictures));
+        TRY(pass_forward_branches(evaluator->pass, &batch, STATISTICS_BATCH, results));
+        TRY(add_statistics(evaluator, count, pictures));
+    }
+    for (int branch = 0; branch < count; branch++)
+        for (size_t i = 0; i < size; i++)
+            statistics[branch][i] = (real)(evaluator->sums[size * branch + i] / images->count);
+    return STATUS_OK;
+}
+
+enum status evaluator_calibrate(struct evaluator *evaluator, const struct subnetwork *sub,
+                                const struct image_set *images, real *statistics) {
+    return evaluator_calibrate_all(evaluator, &sub, 1, images, &statistics);
+}
+
+static void add_results(struct evaluation *evaluations, const struct pass_result *results,
+                        int branches, int pictures) {
+    for (int branch = 0; branch < branches; branch++) {
+        struct evaluation *evaluation = &evaluations[branch];
+        evaluation->correct += results[branch].correct;
+        evaluation->loss += results[branch].loss * pictures / evaluation->images;
+    }
+}
+
+enum status evaluator_run_all(struct evaluator *evaluator, const struct subnetwork *const *subs,
+                              int count, const real *const *statistics,
+                              const struct image_set *images, struct evaluation *evaluations) {
+    struct pass_batch batch = {.pictures = evaluator->pictures, .labels = evaluator->labels};
+    struct pass_result results[MAX_BRANCHES];
+    for (int branch = 0; branch < count; branch++) {
+        evaluations[branch] = (struct evaluation){.images = images->count};
+        TRY(pass_set_branch_statistics(evaluator->pass, branch, statistics[branch]));
+    }
+    for (int b = 0; b < batches_of(evaluator, images); b++) {
+        int pictures;
+        TRY(gather(evaluator, subs, count, images, b, &pictures));
+        TRY(pass_forward_branches(evaluator->pass, &batch, STATISTICS_GIVEN, results));
+        add_results(evaluations, results, count, pictures);
+    }
+    for (int branch = 0; branch < count; branch++)
+        evaluations[branch].accuracy = (double)evaluations[branch].correct / images->count;
     return STATUS_OK;
 }
 
 enum status evaluator_run(struct evaluator *evaluator, const struct subnetwork *sub,
                           const real *statistics, const struct image_set *images,
                           struct evaluation *evaluation) {
-    *evaluation = (struct evaluation){.images = images->count};
-    TRY(pass_set_statistics(evaluator->pass, statistics));
-    struct pass_batch batch = {.pictures = evaluator->pictures, .labels = evaluator->labels};
-    for (int b = 0; b < batches_of(evaluator, images); b++) {
-        int count;
-        struct pass_result result;
-        TRY(gather(evaluator, sub, images, b, &count));
-        TRY(pass_forward(evaluator->pass, &batch, STATISTICS_GIVEN, &result));
-        evaluation->correct += result.correct;
-        evaluation->loss += result.loss * count / images->count;
-    }
-    evaluation->accuracy = (double)evaluation->correct / images->count;
-    return STATUS_OK;
+    return evaluator_run_all(evaluator, &sub, 1, &statistics, images, evaluation);
 }
 
 enum status evaluator_predict(struct evaluator *evaluator, const struct subnetwork *sub,
@@ -153,7 +187,7 @@ enum status evaluator_predict(struct evaluator *evaluator, const struct subnetwo
     for (int b = 0; b < batches_of(evaluator, images); b++) {
         int count;
         struct pass_result result;
-        TRY(gather(evaluator, sub, images, b, &count));
+        TRY(gather(evaluator, &sub, 1, images, b, &count));
         TRY(pass_forward(evaluator->pass, &batch, STATISTICS_GIVEN, &result));
         TRY(pass_logits(evaluator->pass, count, logits));
         logits += (size_t)count * (size_t)evaluator->classes;

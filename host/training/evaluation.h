@@ -1,5 +1,8 @@
-/* Forward passes over a fixed set of pictures, one sub-network at a time: calibration of its
- * batch-norm statistics, its accuracy, and the logits of a teacher. */
+/* Forward passes over a fixed set of pictures: calibration of a sub-network's batch-norm
+ * statistics, its accuracy, and the logits of a teacher. Sub-networks of one resolution may be
+ * evaluated together, which gives the same bits sooner: layers that they begin with alike are
+ * computed once.
+ */
 #ifndef TAPER_EVALUATION_H
 #define TAPER_EVALUATION_H
 
@@ -21,7 +24,8 @@ struct evaluator; /* owns a forward-only pass and buffers; borrows network, ops 
 int evaluator_batch(const struct network *network);
 
 /* options: epsilon, mean, deviation and cluster (whose ranks share out every batch) count; images:
- * the batch, which calibration depends on, 0 for evaluator_batch(). */
+ * the batch, which calibration depends on, 0 for evaluator_batch(); branches: most sub-networks
+ * evaluated together, 0 for one. */
 enum status evaluator_create(struct evaluator **evaluator, const struct network *network,
                              const struct ops *ops, struct pool *pool,
                              const struct pass_options *options);
@@ -38,6 +42,11 @@ enum status evaluator_weights(struct evaluator *evaluator, const real *weights);
 enum status evaluator_calibrate(struct evaluator *evaluator, const struct subnetwork *sub,
                                 const struct image_set *images, real *statistics);
 
+/* statistics[count]: a vector for each, as above. */
+enum status evaluator_calibrate_all(struct evaluator *evaluator,
+                                    const struct subnetwork *const *subs, int count,
+                                    const struct image_set *images, real *const *statistics);
+
 struct evaluation {
     int images, correct;
     double accuracy, loss;
@@ -45,6 +54,11 @@ struct evaluation {
 enum status evaluator_run(struct evaluator *evaluator, const struct subnetwork *sub,
                           const real *statistics, const struct image_set *images,
                           struct evaluation *evaluation);
+
+/* With the statistics that evaluator_calibrate_all() left. evaluations[count] */
+enum status evaluator_run_all(struct evaluator *evaluator, const struct subnetwork *const *subs,
+                              int count, const real *const *statistics,
+                              const struct image_set *images, struct evaluation *evaluations);
 
 /* logits[images->count][classes], with room for READ_SLACK more; labels are not read. */
 enum status evaluator_predict(struct evaluator *evaluator, const struct subnetwork *sub,
