@@ -113,6 +113,24 @@ const char *picture_source_name(const struct picture_source *source, int picture
     return text;
 }
 
+enum status picture_bytes_resize(struct picture_bytes *bytes, size_t size) {
+    bytes->size = 0;
+    if (size > bytes->room) {
+        size_t room = size + size / 2; /* few pictures of a set are much larger */
+        free(bytes->data);
+        bytes->room = 0;
+        TRY(allocate(&bytes->data, room, 1, "a picture"));
+        bytes->room = room;
+    }
+    bytes->size = size;
+    return STATUS_OK;
+}
+
+void picture_bytes_release(struct picture_bytes *bytes) {
+    free(bytes->data);
+    *bytes = (struct picture_bytes){0};
+}
+
 enum status picture_source_read(const struct picture_source *source, int picture,
                                 struct picture_bytes *bytes) {
     char name[PICTURE_NAME];

@@ -25,24 +25,6 @@ enum status path_in(char path[PATH_MAX], const char *folder, const char *name) {
     return STATUS_OK;
 }
 
-enum status picture_bytes_resize(struct picture_bytes *bytes, size_t size) {
-    bytes->size = 0;
-    if (size > bytes->room) {
-        size_t room = size + size / 2; /* few pictures of a set are much larger */
-        free(bytes->data);
-        bytes->room = 0;
-        TRY(allocate(&bytes->data, room, 1, "a picture"));
-        bytes->room = room;
-    }
-    bytes->size = size;
-    return STATUS_OK;
-}
-
-void picture_bytes_release(struct picture_bytes *bytes) {
-    free(bytes->data);
-    *bytes = (struct picture_bytes){0};
-}
-
 void part_end(struct source_part *part, enum status status) {
     part->status = status;
     if (status != STATUS_OK) {
