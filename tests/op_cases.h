@@ -6,7 +6,7 @@
 
 #include "ops.h"
 
-enum { CASE_GROUPS = 4 };
+enum { CASE_GROUPS = 4, MOST_GROUPS = 64 };
 
 enum op_kind {
     OP_DENSE,
@@ -26,7 +26,8 @@ enum op_kind {
 
 enum case_norm { WITHOUT_NORM, PER_GROUP, SHARED, FIXED };
 
-/* Group g keeps inputs[g] of channels and outputs[g] of filters. What these are, per operation:
+/* Group g keeps inputs[g] of channels and outputs[g] of filters; of more groups, what g %
+ * CASE_GROUPS keeps. What these are, per operation:
  *   dense, pointwise, depthwise   input and output channels (depthwise: the same)
  *   batch_norm, pool_mean         channels
  *   combine                       channels of the shortcut (0: no shortcut); filters of z
@@ -40,6 +41,7 @@ struct op_case {
     int height, width; /* of the input; combine: of the output */
     int channels, filters;
     int inputs[CASE_GROUPS], outputs[CASE_GROUPS];
+    int groups; /* 0: CASE_GROUPS. More take long: only their values are compared, not their bits */
 
     enum case_norm input_norm, output_norm; /* batch_norm: output_norm */
     enum activation activation;

@@ -168,7 +168,7 @@ static void check_empty_parts(struct op_difference *worst, const struct partials
 static void compare_partials(struct op_difference *worst, const struct partials *a,
                              const struct partials *b) {
     double unit = unit_of(a->trial, a->sums);
-    for (int s = 0; s < TRIAL_SEGMENTS; s++) {
+    for (int s = 0; s < a->trial->segment_count; s++) {
         const struct segment *segment = &a->trial->segments[s];
         if (!is_written(a, segment) && !is_written(b, segment))
             continue;

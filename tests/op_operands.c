@@ -4,24 +4,28 @@
 #include <string.h>
 
 void op_make_segments(struct op_trial *trial) {
-    static const int groups[TRIAL_SEGMENTS] = {0, 0, 1, 2, 3}, images[] = {2, 1, 1, 2, 2};
-    for (int s = 0, first = 0; s < TRIAL_SEGMENTS; first += images[s++])
+    static const int images[] = {2, 1, 1, 2, 2}; /* and again */
+    trial->groups = trial->test->groups ? trial->test->groups : CASE_GROUPS;
+    trial->segment_count = trial->groups + 1;
+    for (int s = 0; s < trial->segment_count; s++) {
         trial->segments[s] = (struct segment){.index = FIRST_ROW + s,
-                                              .group = groups[s],
-                                              .first = FIRST_SLOT + first,
-                                              .images = images[s],
-                                              .picture = FIRST_PICTURE + first};
-    struct op_buffer *copy =
-        op_take(&trial->memory, "segments", ELEMENT_BYTE, sizeof trial->segments);
+                                              .group = s > 0 ? s - 1 : 0,
+                                              .first = FIRST_SLOT + trial->images,
+                                              .images = images[s % 5],
+                                              .picture = FIRST_PICTURE + trial->images};
+        trial->images += images[s % 5];
+    }
+    size_t bytes = trial->segment_count * sizeof *trial->segments;
+    struct op_buffer *copy = op_take(&trial->memory, "segments", ELEMENT_BYTE, bytes);
     op_declare_all(copy);
-    memcpy(copy->data, trial->segments, sizeof trial->segments);
+    memcpy(copy->data, trial->segments, bytes);
     trial->device_segments = copy->data;
 }
 
 const int *op_make_counts(struct op_trial *trial, const char *name, const int *counts, int more) {
-    struct op_buffer *buffer = op_take(&trial->memory, name, ELEMENT_INT, CASE_GROUPS);
+    struct op_buffer *buffer = op_take(&trial->memory, name, ELEMENT_INT, trial->groups);
     op_declare_all(buffer);
-    for (int g = 0; g < CASE_GROUPS; g++)
+    for (int g = 0; g < trial->groups; g++)
         op_set(buffer, g, counts[g] + more);
     return buffer->data;
 }
@@ -35,10 +39,10 @@ struct tensor op_make_tensor(struct op_trial *trial, const char *name, int heigh
                             .align = align,
                             .kept = kept};
     struct op_buffer *buffer = op_take(&trial->memory, name, trial->layout.activation,
-                                       tensor.image_size * (FIRST_SLOT + IMAGES + 1));
+                                       tensor.image_size * (FIRST_SLOT + trial->images + 1));
     tensor.data = buffer->data;
     memset(buffer->worth, WORTH_PEACE, buffer->count);
-    for (int s = 0; s < TRIAL_SEGMENTS; s++) {
+    for (int s = 0; s < trial->segment_count; s++) {
         const struct segment *segment = &trial->segments[s];
         for (int p = 0; p < op_pixels(&tensor, segment); p++) {
             size_t at = op_at(&tensor, segment, p, 0);
@@ -73,8 +77,8 @@ static int valid_channels(const struct batch_norm *norm, const int *kept, int do
 static real *make_rows(struct op_trial *trial, const char *name, const struct batch_norm *norm,
                        const int *kept, enum content content, double low, double high) {
     struct op_buffer *rows =
-        op_take(&trial->memory, name, ELEMENT_REAL, (size_t)CASE_GROUPS * norm->stride);
-    for (int domain = 0; domain < CASE_GROUPS; domain++) {
+        op_take(&trial->memory, name, ELEMENT_REAL, (size_t)trial->groups * norm->stride);
+    for (int domain = 0; domain < trial->groups; domain++) {
         for (int c = 0; c < valid_channels(norm, kept, domain); c++) {
             size_t at = (size_t)domain * norm->stride + c;
             op_declare(rows, at);
@@ -86,13 +90,13 @@ static real *make_rows(struct op_trial *trial, const char *name, const struct ba
 }
 
 static void make_partials(struct op_trial *trial, struct batch_norm *norm, const int *kept) {
-    size_t rows = (size_t)(FIRST_ROW + TRIAL_SEGMENTS) * norm->parts;
+    size_t rows = (size_t)(FIRST_ROW + trial->segment_count) * norm->parts;
     enum element element = trial->layout.partial;
     struct op_buffer *partial =
         op_take(&trial->memory, "partial", element, rows * 2 * norm->stride);
     struct op_buffer *row_count = op_take(&trial->memory, "row_count", element, rows);
     op_declare_all(row_count);
-    for (int s = 0; s < TRIAL_SEGMENTS; s++) {
+    for (int s = 0; s < trial->segment_count; s++) {
         const struct segment *segment = &trial->segments[s];
         for (int part = 0; part < norm->parts; part++)
             for (int which = 0; which < 2; which++)
@@ -130,7 +134,7 @@ struct batch_norm op_make_norm(struct op_trial *trial, enum case_norm kind, int 
 static void avoid_kinks(struct op_trial *trial) {
     struct op_buffer *input = op_find(&trial->memory, trial->input.data);
     const struct batch_norm *norm = trial->test->input_norm ? &trial->input_norm : NULL;
-    for (int s = 0; s < TRIAL_SEGMENTS; s++) {
+    for (int s = 0; s < trial->segment_count; s++) {
         const struct segment *segment = &trial->segments[s];
         for (int p = 0; p < op_pixels(&trial->input, segment); p++) {
             for (int c = 0; c < tensor_kept(&trial->input, segment); c++) {
@@ -185,7 +189,7 @@ void op_make_output(struct op_trial *trial, int height, int width, int channels,
 void op_set_weights(struct op_trial *trial, size_t offset, int columns, int taps,
                     const int *kept_rows, const int *kept_columns, const int *kernels) {
     struct op_buffer *weights = op_find(&trial->memory, trial->parameters);
-    for (int g = 0; g < CASE_GROUPS; g++) {
+    for (int g = 0; g < trial->groups; g++) {
         int margin = (taps - (kernels ? kernels[g] : 1)) / 2;
         for (int r = 0; r < kept_rows[g]; r++)
             for (int c = 0; c < (kept_columns ? kept_columns[g] : 1); c++)

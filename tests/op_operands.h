@@ -6,7 +6,7 @@
 
 /* Slots, partial rows and pictures are counted from different numbers, so that one taken for the
  * other shows. */
-enum { FIRST_SLOT = 1, FIRST_ROW = 2, FIRST_PICTURE = 3, IMAGES = 8 };
+enum { FIRST_SLOT = 1, FIRST_ROW = 2, FIRST_PICTURE = 3 };
 
 enum content { RANDOM, UNSET };
 

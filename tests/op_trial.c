@@ -43,7 +43,7 @@ static void set_partials(struct op_trial *trial) {
     struct batch_norm *norm = &trial->output_norm;
     struct op_buffer *partial = op_find(&trial->memory, norm->partial);
     struct op_buffer *row_count = op_find(&trial->memory, norm->row_count);
-    for (int s = 0; s < TRIAL_SEGMENTS; s++) {
+    for (int s = 0; s < trial->segment_count; s++) {
         const struct segment *segment = &trial->segments[s];
         int kept = trial->inputs[segment->group];
         for (int part = 0; part < norm->parts; part++) {
@@ -70,7 +70,7 @@ static void make_batch_norm(struct op_trial *trial) {
     norm->bias_offset = 3;
     norm->weight_offset = 3 + test->channels;
     op_make_parameters(trial, norm->weight_offset + test->channels);
-    int all[CASE_GROUPS] = {test->output_norm == FIXED ? test->channels : 0};
+    int all[MOST_GROUPS] = {test->output_norm == FIXED ? test->channels : 0};
     const int *kept = test->output_norm == FIXED ? all : trial->inputs;
     op_set_weights(trial, norm->weight_offset, 1, 1, kept, NULL, NULL);
     op_set_weights(trial, norm->bias_offset, 1, 1, kept, NULL, NULL);
@@ -106,10 +106,10 @@ static void make_combine(struct op_trial *trial) {
         (struct combine){.bypass = test->bypass, .residual = test->residual, .pool = test->pool};
     if (test->channels > 0)
         make_shortcut(trial);
-    int kept[CASE_GROUPS];
-    for (int g = 0; g < CASE_GROUPS; g++) {
-        int bypassed = smaller(test->inputs[g], test->bypass);
-        kept[g] = bypassed > test->outputs[g] ? bypassed : test->outputs[g];
+    int kept[MOST_GROUPS];
+    for (int g = 0; g < trial->groups; g++) {
+        int bypassed = smaller(trial->inputs[g], test->bypass);
+        kept[g] = bypassed > trial->outputs[g] ? bypassed : trial->outputs[g];
     }
     int most = test->filters > test->channels ? test->filters : test->channels;
     op_make_output(trial, test->height, test->width, most,
@@ -160,7 +160,7 @@ static void make_pool_mean(struct op_trial *trial) {
 
 static void make_loss(struct op_trial *trial) {
     const struct op_case *test = trial->test;
-    int pictures = FIRST_PICTURE + IMAGES;
+    int pictures = FIRST_PICTURE + trial->images;
     trial->input = op_make_tensor(trial, "logits", 1, 1, test->channels, 1, trial->inputs, RANDOM);
     /* One image far outside of exp's range. */
     struct op_buffer *logits = op_find(&trial->memory, trial->input.data);
@@ -200,7 +200,8 @@ static void make_loss(struct op_trial *trial) {
 
 static void make_pictures(struct op_trial *trial) {
     const struct op_case *test = trial->test;
-    size_t bytes = (size_t)(FIRST_PICTURE + IMAGES) * test->height * test->width * test->channels;
+    size_t bytes =
+        (size_t)(FIRST_PICTURE + trial->images) * test->height * test->width * test->channels;
     struct op_buffer *pictures = op_take(&trial->memory, "pictures", ELEMENT_BYTE, bytes);
     for (size_t i = 0; i < bytes; i++)
         op_set(pictures, i, op_random(&trial->memory, 0, 256));
@@ -251,6 +252,14 @@ static size_t scratch_size(const struct op_trial *trial) {
     return trial->ops->scratch < enough ? trial->ops->scratch : enough;
 }
 
+static const int *counts_of(struct op_trial *trial, const char *name,
+                            const int of_case[CASE_GROUPS]) {
+    int counts[MOST_GROUPS];
+    for (int g = 0; g < trial->groups; g++)
+        counts[g] = of_case[g % CASE_GROUPS];
+    return op_make_counts(trial, name, counts, 0);
+}
+
 static void create(struct op_trial *trial) {
     static void (*const make[OP_KINDS])(struct op_trial *) = {
         [OP_DENSE] = make_convolution,
@@ -270,14 +279,14 @@ static void create(struct op_trial *trial) {
     int is_device = trial->ops->memory && trial->ops->memory->separate;
     trial->memory.place = is_device ? trial->ops->memory : NULL;
     op_make_segments(trial);
-    trial->inputs = op_make_counts(trial, "inputs", test->inputs, 0);
-    trial->outputs = op_make_counts(trial, "outputs", test->outputs, 0);
-    trial->kernels = op_make_counts(trial, "kernels", test->kernels, 0);
+    trial->inputs = counts_of(trial, "inputs", test->inputs);
+    trial->outputs = counts_of(trial, "outputs", test->outputs);
+    trial->kernels = counts_of(trial, "kernels", test->kernels);
     make[test->kind](trial);
     size_t scratch = scratch_size(trial) / sizeof(real);
     trial->slice.segments = trial->segments;
     trial->slice.device_segments = trial->device_segments;
-    trial->slice.count = TRIAL_SEGMENTS;
+    trial->slice.count = trial->segment_count;
     trial->slice.scratch = op_take(&trial->memory, "scratch", ELEMENT_REAL, scratch)->data;
 }
 

@@ -10,7 +10,7 @@
 #include "op_memory.h"
 
 /* Group 0 is cut into two segments; the others are one each. */
-enum { TRIAL_SEGMENTS = CASE_GROUPS + 1, TRIAL_TERMS = 8 };
+enum { MOST_SEGMENTS = MOST_GROUPS + 1, TRIAL_TERMS = 8 };
 
 /* How a backend wants its operands. */
 struct op_layout {
@@ -25,10 +25,11 @@ struct op_trial {
     struct op_layout layout;
     unsigned seed;
     struct op_memory memory;
-    struct segment segments[TRIAL_SEGMENTS];
+    int groups, segment_count, images;
+    struct segment segments[MOST_SEGMENTS];
     const struct segment *device_segments; /* the same */
     struct slice slice;                    /* all segments; may be changed between runs */
-    const int *inputs, *outputs, *kernels; /* those of the case */
+    const int *inputs, *outputs, *kernels; /* [group] those of the case */
 
     struct tensor input, input_gradient; /* of the view; combine: z */
     struct tensor gate;

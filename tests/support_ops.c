@@ -64,6 +64,8 @@ static void assert_same(const struct op_trial *a, const struct op_trial *b) {
 void check_spare_values_change_no_bit(const struct ops *ops) {
     for (int i = 0; i < op_case_count; i++) {
         struct op_trial numbers, nans;
+        if (op_cases[i].groups)
+            continue;
         op_trial_create(&numbers, &op_cases[i], ops, 11, 1e4);
         op_trial_create(&nans, &op_cases[i], ops, 11, NAN);
         run(&numbers);
@@ -78,6 +80,8 @@ void check_spare_values_change_no_bit(const struct ops *ops) {
 void check_the_same_bits_twice(const struct ops *ops) {
     for (int i = 0; i < op_case_count; i++) {
         struct op_trial once, again;
+        if (op_cases[i].groups)
+            continue;
         op_trial_create(&once, &op_cases[i], ops, 19, NAN);
         op_trial_create(&again, &op_cases[i], ops, 19, NAN);
         run(&once);
@@ -89,7 +93,6 @@ void check_the_same_bits_twice(const struct ops *ops) {
 }
 
 void check_slices_do_not_matter(const struct ops *ops) {
-    static const int first[CASE_GROUPS + 1] = {0, 2, 3, 4, 5};
     for (int i = 0; i < op_case_count; i++) {
         const struct op_case *test = &op_cases[i];
         struct op_trial whole, cut;
@@ -98,10 +101,11 @@ void check_slices_do_not_matter(const struct ops *ops) {
         op_trial_create(&whole, test, ops, 13, NAN);
         op_trial_create(&cut, test, ops, 13, NAN);
         run(&whole);
-        for (int g = 0; g < CASE_GROUPS; g++) {
-            cut.slice.segments = cut.segments + first[g];
-            cut.slice.device_segments = cut.device_segments + first[g];
-            cut.slice.count = first[g + 1] - first[g];
+        for (int g = 0; g < cut.groups; g++) { /* group 0 has two segments */
+            int first = g > 0 ? g + 1 : 0;
+            cut.slice.segments = cut.segments + first;
+            cut.slice.device_segments = cut.device_segments + first;
+            cut.slice.count = g > 0 ? 1 : 2;
             run(&cut);
         }
         assert_same(&whole, &cut);

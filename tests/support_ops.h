@@ -10,10 +10,11 @@ void check_no_slot_is_empty(const struct ops *ops);
  * packed segment, and guards stay as they were. Prints the largest share of the limit. */
 void check_against_reference(const struct ops *ops);
 
-/* NaN or numbers in spare lanes, dropped channels and weights, scratch: the same bits. */
+/* Of cases of CASE_GROUPS groups: NaN or numbers in spare lanes, dropped channels and weights,
+ * scratch: the same bits. */
 void check_spare_values_change_no_bit(const struct ops *ops);
 
-/* The same trial twice: the same bits. */
+/* Of cases of CASE_GROUPS groups: the same trial twice, the same bits. */
 void check_the_same_bits_twice(const struct ops *ops);
 
 /* One slice of all segments, or a slice for each group: the same bits. */
