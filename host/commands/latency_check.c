@@ -13,10 +13,9 @@ static json_t *networks_to_json(const struct table_check *check, const struct ne
     json_t *list = json_array();
     for (int i = 0; i < check->count && list != NULL; i++) {
         const struct table_checked *one = &check->networks[i];
-        json_array_append_new(list,
-                              json_pack("{s:f, s:f, s:b, s:o}", "table", one->table, "measured",
-                                        one->measured, "sure", (int)one->sure, "subnetwork",
-                                        subnetwork_to_json(network, &one->sub)));
+        json_array_append_new(list, json_pack("{s:f, s:f, s:o}", "table", one->table, "measured",
+                                              one->measured, "subnetwork",
+                                              subnetwork_to_json(network, &one->sub)));
     }
     return list;
 }
@@ -24,10 +23,11 @@ static json_t *networks_to_json(const struct table_check *check, const struct ne
 static enum status print_json(const struct table_check *check, const struct bench *bench,
                               const struct network *network) {
     json_t *json =
-        json_pack("{s:f, s:f, s:f, s:f, s:i, s:i, s:s, s:o}", "mean_error", check->mean_error,
-                  "worst_error", check->worst_error, "bias", check->bias, "kendall_tau", check->tau,
-                  "batch_images", bench->latency.batch_images, "threads", bench->latency.threads,
-                  "device", bench->device, "networks", networks_to_json(check, network));
+        json_pack("{s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:s, s:o}", "mean_error", check->mean_error,
+                  "worst_error", check->worst_error, "speed", check->speed, "level_error",
+                  check->level_error, "kendall_tau", check->tau, "batch_images",
+                  bench->latency.batch_images, "threads", bench->latency.threads, "device",
+                  bench->device, "networks", networks_to_json(check, network));
     char *text = json ? json_text(json, 0) : NULL;
     json_decref(json);
     if (text == NULL)
@@ -39,16 +39,13 @@ static enum status print_json(const struct table_check *check, const struct benc
 
 static void print_lines(const struct table_check *check, const struct bench *bench) {
     const struct table_checked *worst = &check->networks[check->worst];
-    int unsure = 0;
-    for (int i = 0; i < check->count; i++)
-        unsure += !check->networks[i].sure;
-    printf("%d random sub-networks on %s: mean absolute error %.2f %% (mean %+.2f %%), Kendall's "
-           "tau %.3f, worst %.2f %% (table %.4g ms, measured %.4g ms)\n",
-           check->count, bench->device, 100 * check->mean_error, 100 * check->bias, check->tau,
-           100 * check->worst_error, worst->table, worst->measured);
-    if (unsure > 0)
-        printf("warning: %d of them could not be measured as well as latency.interval asks\n",
-               unsure);
+    printf("%d random sub-networks on %s: mean absolute error %.2f %%, Kendall's tau %.3f, worst "
+           "%.2f %% (table %.4g ms, measured %.4g ms)\n"
+           "the machine is %.3f times as slow as the table; with that factor the mean absolute "
+           "error is %.2f %%\n",
+           check->count, bench->device, 100 * check->mean_error, check->tau,
+           100 * check->worst_error, worst->table, worst->measured, check->speed,
+           100 * check->level_error);
 }
 
 static enum status check_table(const struct config *config, const struct options *options,

@@ -20,6 +20,8 @@ struct building {
     int layers;              /* of a network, with its picture */
     int done;                /* networks */
     struct table_layer *all; /* [network][layers]: measured ones */
+    double *references;      /* [network]: milliseconds that the largest one took meanwhile */
+    struct deployed reference;
     struct json_lines part;
 };
 
@@ -56,6 +58,10 @@ static enum status take_up_line(struct building *building, const json_t *line) {
             return fail(STATUS_USAGE, "line %d has a time that is no number", building->done + 2);
         layers[i].milliseconds = milliseconds;
     }
+    const json_t *reference = json_object_get(line, "reference");
+    building->references[building->done] = json_number_value(reference);
+    if (!(building->references[building->done] > 0))
+        return fail(STATUS_USAGE, "line %d has no time of the reference", building->done + 2);
     building->done++;
     return STATUS_OK;
 }
@@ -91,12 +97,12 @@ static enum status measure_next(struct building *building) {
     const struct table_building *how = building->how;
     struct layer_times times;
     TRY(layer_times_measure(how->bench, how->network, &building->plan.subs[building->done],
-                            &times));
+                            &building->reference, &times));
     json_t *numbers = json_array(), *line;
     for (int i = 0; i < building->layers && numbers != NULL; i++)
         json_array_append_new(
             numbers, json_real(1e3 * (i + 1 < building->layers ? times.layers[i] : times.rest)));
-    line = json_pack("{s:o}", "milliseconds", numbers);
+    line = json_pack("{s:f, s:o}", "reference", 1e3 * times.reference, "milliseconds", numbers);
     if (line == NULL)
         return no_memory();
     enum status status = take_up_line(building, line);
@@ -109,6 +115,8 @@ static enum status measure_next(struct building *building) {
 
 static enum status measure_all(struct building *building) {
     const struct table_building *how = building->how;
+    if (building->done < all_networks(building))
+        TRY(layer_times_reference(how->bench, how->network, &building->reference));
     while (building->done < all_networks(building)) {
         if (interrupt_requested())
             return fail(STATUS_INTERRUPTED,
@@ -156,6 +164,22 @@ static void hold_out(const struct building *building, struct latency_table *tabl
         table->mean_error = sum / table->points;
 }
 
+/* All times as if the machine had been as fast as it mostly was. */
+static enum status level(struct building *building) {
+    int count = all_networks(building);
+    double *sorted;
+    TRY(allocate(&sorted, (size_t)count, sizeof *sorted, "times of the reference"));
+    memcpy(sorted, building->references, (size_t)count * sizeof *sorted);
+    median_sort(sorted, count);
+    double usual = median_of(sorted, count).value;
+    free(sorted);
+    for (int i = 0; i < count; i++)
+        for (int layer = 0; layer < building->layers; layer++)
+            building->all[(size_t)i * building->layers + layer].milliseconds *=
+                usual / building->references[i];
+    return STATUS_OK;
+}
+
 static enum status make_table(const struct building *building, struct latency_table *table) {
     const struct bench *bench = building->how->bench;
     int count = building->plan.count * building->layers;
@@ -177,8 +201,11 @@ static enum status build(struct building *building, struct latency_table *table)
     TRY(table_plan_create(&building->plan, how->network, how->seed, how->most));
     TRY(allocate(&building->all, (size_t)all_networks(building) * building->layers,
                  sizeof *building->all, "times of layers"));
+    TRY(allocate(&building->references, (size_t)all_networks(building),
+                 sizeof *building->references, "times of the reference"));
     TRY(open_part(building, part));
     TRY(measure_all(building));
+    TRY(level(building));
     TRY(make_table(building, table));
     if (unlink(part) != 0)
         return fail(STATUS_FAILED, "cannot remove %s: %s", part, strerror(errno));
@@ -195,6 +222,8 @@ enum status table_build(const struct table_building *how, struct latency_table *
     enum status status = build(&building, table);
     json_lines_close(&building.part);
     table_plan_release(&building.plan);
+    deployed_release(&building.reference);
+    free(building.references);
     free(building.all);
     if (status != STATUS_OK)
         latency_table_release(table);

@@ -1,4 +1,5 @@
 #include "metric/table_check.h"
+#include "metric/layer_times.h"
 #include "network/draw.h"
 #include "support/interrupt.h"
 
@@ -42,42 +43,62 @@ static double kendall_tau(const struct table_check *check) {
 }
 
 void table_check_summarise(struct table_check *check) {
-    double sum = 0, above = 0;
-    check->worst_error = 0;
-    check->worst = 0;
+    double slower[TABLE_CHECKS], sum = 0, level = 0;
+    check->worst_error = check->worst = 0;
     for (int i = 0; i < check->count; i++) {
-        double error = check->networks[i].table / check->networks[i].measured - 1;
-        sum += fabs(error);
-        above += error;
-        if (fabs(error) > check->worst_error) {
-            check->worst_error = fabs(error);
+        const struct table_checked *one = &check->networks[i];
+        double error = fabs(one->table / one->measured - 1);
+        slower[i] = one->measured / one->table;
+        sum += error;
+        if (error > check->worst_error) {
+            check->worst_error = error;
             check->worst = i;
         }
     }
-    check->mean_error = check->count > 0 ? sum / check->count : 0;
-    check->bias = check->count > 0 ? above / check->count : 0;
     check->tau = kendall_tau(check);
+    if (check->count == 0)
+        return;
+    median_sort(slower, check->count);
+    check->speed = median_of(slower, check->count).value;
+    for (int i = 0; i < check->count; i++)
+        level += fabs(check->speed * check->networks[i].table / check->networks[i].measured - 1);
+    check->mean_error = sum / check->count;
+    check->level_error = level / check->count;
+}
+
+static enum status measure(struct table_check *check, const struct bench *bench,
+                           const struct network *network, struct deployed *reference) {
+    double references[TABLE_CHECKS];
+    struct layer_times times;
+    for (; check->count < TABLE_CHECKS; check->count++) {
+        struct table_checked *one = &check->networks[check->count];
+        if (interrupt_requested())
+            return fail(STATUS_INTERRUPTED, "%d of %d networks were measured", check->count,
+                        TABLE_CHECKS);
+        TRY(layer_times_measure(bench, network, &one->sub, reference, &times));
+        references[check->count] = times.reference;
+        one->measured = times.whole / times.reference;
+    }
+    median_sort(references, TABLE_CHECKS);
+    for (int i = 0; i < TABLE_CHECKS; i++)
+        check->networks[i].measured *= 1e3 * median_of(references, TABLE_CHECKS).value;
+    return STATUS_OK;
 }
 
 enum status table_check(struct table_check *check, const struct latency_table *table,
                         const struct bench *bench, const struct network *network, uint64_t seed) {
     struct random_sequence random = random_sequence(seed, RANDOM_LATENCY, 1, 0);
-    struct stopwatch_result result;
+    struct deployed reference;
     *check = (struct table_check){0};
     for (int i = 0; i < TABLE_CHECKS; i++) {
         struct table_checked *one = &check->networks[i];
         one->sub = subnetwork_draw(network, &random);
         TRY(latency_table_sum(table, network, &one->sub, &one->table));
     }
-    for (; check->count < TABLE_CHECKS; check->count++) {
-        struct table_checked *one = &check->networks[check->count];
-        if (interrupt_requested())
-            return fail(STATUS_INTERRUPTED, "%d of %d networks were measured", check->count,
-                        TABLE_CHECKS);
-        TRY(bench_latency(bench, network, &one->sub, &result));
-        one->measured = 1e3 * result.median.value;
-        one->sure = result.narrow && result.steady;
-    }
-    table_check_summarise(check);
-    return STATUS_OK;
+    TRY(layer_times_reference(bench, network, &reference));
+    enum status status = measure(check, bench, network, &reference);
+    deployed_release(&reference);
+    if (status == STATUS_OK)
+        table_check_summarise(check);
+    return status;
 }

@@ -10,18 +10,21 @@ enum { TABLE_CHECKS = 30 };
 struct table_checked {
     struct subnetwork sub;
     double table, measured; /* milliseconds */
-    bool sure;              /* the measurement is narrow and steady */
 };
 struct table_check {
     int count; /* filled so far */
     struct table_checked networks[TABLE_CHECKS];
     double mean_error, worst_error; /* shares of what was measured, without signs */
     int worst;                      /* its network */
-    double bias;                    /* mean share by which the table is above */
-    double tau;                     /* Kendall's tau-b; 1 for fewer than two networks */
+    double
+        speed; /* median of measured / table: how much slower than for the table the machine is */
+    double level_error; /* the mean error once the table is multiplied by it */
+    double tau;         /* Kendall's tau-b; 1 for fewer than two networks */
 };
 
-/* Random sub-networks of the seed, all summed before the first is measured. */
+/* Random sub-networks of the seed, whole passes by turns with the largest one's, of whose usual
+ * time they count as a share; so that a machine's speed is the same for all of them. All are summed
+ * before the first is measured. */
 enum status table_check(struct table_check *check, const struct latency_table *table,
                         const struct bench *bench, const struct network *network, uint64_t seed);
 void table_check_summarise(struct table_check *check);
