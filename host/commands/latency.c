@@ -1,6 +1,5 @@
 /* taper latency: how long a pass of one network takes here, as the metric of that name has it. */
-#include "commands/commands.h"
-#include "commands/options.h"
+#include "commands/latency.h"
 #include "metric/notebook.h"
 #include "network/subnetwork_json.h"
 #include "report/format.h"
@@ -94,17 +93,22 @@ static void print_line(const struct bench *bench, const char *name,
                100 * result->drift);
 }
 
-static enum status measure(const struct config *config, const struct options *options) {
+enum status latency_bench(struct bench *bench, const struct config *config) {
     const struct pass_options pass = run_pass_options(config);
     const struct ops *ops;
+    char reason[BACKEND_REASON];
+    TRY(backend_choose(config->device, config->backend, config->precision, &ops, reason));
+    return bench_create(bench, ops, config->backend, &config->latency, &pass);
+}
+
+static enum status measure(const struct config *config, const struct options *options) {
     struct bench bench;
     struct subnetwork sub;
     struct stopwatch_result result;
     double memory;
-    char reason[BACKEND_REASON], name[32];
+    char name[32];
     TRY(read_subnetwork(config, options, &sub));
-    TRY(backend_choose(config->device, config->backend, config->precision, &ops, reason));
-    TRY(bench_create(&bench, ops, config->backend, &config->latency, &pass));
+    TRY(latency_bench(&bench, config));
     TRY(bench_memory(&bench, &config->network, &sub, &memory));
     TRY(bench_latency(&bench, &config->network, &sub, &result));
     name_network(options, name);
@@ -115,8 +119,18 @@ static enum status measure(const struct config *config, const struct options *op
 }
 
 static enum status execute(int argc, char **argv) {
+    static const struct command *const commands[] = {&latency_build, &latency_check,
+                                                     &latency_import};
+    static char name[64];
     struct options options;
     struct config config;
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0] && argc >= 2; i++) {
+        if (strcmp(argv[1], commands[i]->name) != 0)
+            continue;
+        snprintf(name, sizeof name, "taper latency %s", commands[i]->name);
+        argv[1] = name;
+        return commands[i]->run(argc - 1, argv + 1);
+    }
     TRY(options_parse(&options, OPTIONS_LATENCY, command_latency.summary, argc, argv));
     TRY(options_read_config(&options, &config));
     enum status status = measure(&config, &options);
@@ -125,4 +139,7 @@ static enum status execute(int argc, char **argv) {
 }
 
 const struct command command_latency = {
-    "latency", "How long a pass of the initial network, or of a sample, takes here", execute};
+    "latency",
+    "How long a pass of the initial network, or of a sample, takes here; with build, check or "
+    "import before the rest: latency tables",
+    execute};

@@ -19,7 +19,9 @@ enum {
     KEY_PART,
     KEY_SHORT_SIDE,
     KEY_RANKS,
-    KEY_MAX_RESTARTS
+    KEY_MAX_RESTARTS,
+    KEY_TABLE,
+    KEY_NETWORKS
 };
 
 #define SET_OPTION                                                                                 \
@@ -42,6 +44,8 @@ enum {
         "max-restarts", KEY_MAX_RESTARTS, "N", 0,                                                  \
             "Go on from the last state so often when one of them was lost; default: 0", 0          \
     }
+
+enum { MOST_NETWORKS = 20000 };
 
 static const struct argp_option plain_options[] = {COMMON_OPTIONS, {0}};
 static const struct argp_option ranks_options[] = {COMMON_OPTIONS, RANKS_OPTIONS, {0}};
@@ -77,15 +81,35 @@ static const struct argp_option predict_options[] = {
     {"json", KEY_JSON, NULL, 0, "A JSON object per picture", 0},
     {0}};
 
+#define LATENCY_OPTIONS                                                                            \
+    SET_OPTION, {                                                                                  \
+        "threads", KEY_THREADS, "N", 0, "Threads that share the pictures: latency.threads", 0      \
+    }
+
 static const struct argp_option latency_options[] = {
-    SET_OPTION,
+    LATENCY_OPTIONS,
     PLACE_OPTIONS,
-    {"threads", KEY_THREADS, "N", 0, "Threads that share the pictures: latency.threads", 0},
     {"point", KEY_POINT, "N", 0, "Point N of the trade-off curve instead of the initial network",
      0},
     {"sample", KEY_SAMPLE, "N", 0, "Sample N of search.jsonl instead of the initial network", 0},
     {"json", KEY_JSON, NULL, 0, "The result as a JSON object", 0},
     {0}};
+
+static const struct argp_option table_build_options[] = {
+    LATENCY_OPTIONS,
+    {"device", KEY_DEVICE, "auto|cpu|cuda", 0, "What is measured", 0},
+    {"out", 'o', "FILE", 0, "The table to write; default: latency-table.json", 0},
+    {"networks", KEY_NETWORKS, "N", 0,
+     "Measure at most so many; what they leave out is interpolated; default: 1000", 0},
+    {0}};
+static const struct argp_option table_check_options[] = {
+    LATENCY_OPTIONS,
+    {"device", KEY_DEVICE, "auto|cpu|cuda", 0, "What is measured", 0},
+    {"table", KEY_TABLE, "FILE", 0, "The table; default: latency.table", 0},
+    {"json", KEY_JSON, NULL, 0, "The result as a JSON object", 0},
+    {0}};
+static const struct argp_option table_import_options[] = {
+    {"out", 'o', "FILE", 0, "The table to write", 0}, {0}};
 
 static const struct argp_option data_options[] = {
     DATA_OPTIONS,
@@ -119,6 +143,10 @@ static enum data_part parse_part(const char *text, struct argp_state *state) {
     return text[1] == 'r' ? DATA_TRAIN : DATA_TEST;
 }
 
+static bool of_latency(enum options_kind kind) {
+    return kind == OPTIONS_LATENCY || kind == OPTIONS_TABLE_BUILD || kind == OPTIONS_TABLE_CHECK;
+}
+
 static error_t parse(int key, char *argument, struct argp_state *state) {
     struct options *options = state->input;
     switch (key) {
@@ -127,14 +155,15 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_THREADS:
         snprintf(options->threads, sizeof options->threads, "%sthreads=%s",
-                 options->kind == OPTIONS_LATENCY ? "latency." : "", argument);
+                 of_latency(options->kind) ? "latency." : "", argument);
         return 0;
     case KEY_DEVICE:
         snprintf(options->device, sizeof options->device, "device=%s", argument);
         return 0;
     case 'o':
         options->file = argument;
-        if (options->kind == OPTIONS_PACK)
+        if (options->kind == OPTIONS_PACK || options->kind == OPTIONS_TABLE_BUILD ||
+            options->kind == OPTIONS_TABLE_IMPORT)
             return 0;
         snprintf(options->out, sizeof options->out, "out=%s", argument);
         return 0;
@@ -161,6 +190,14 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
         return 0;
     case KEY_MAX_RESTARTS:
         options->max_restarts = parse_number(argument, "--max-restarts", state);
+        return 0;
+    case KEY_TABLE:
+        options->table = argument;
+        return 0;
+    case KEY_NETWORKS:
+        options->networks = parse_number(argument, "--networks", state);
+        if (options->networks < 1 || options->networks > MOST_NETWORKS)
+            argp_error(state, "--networks is from 1 to %d", MOST_NETWORKS);
         return 0;
     case KEY_FORMAT:
         if (strcmp(argument, "onnx") != 0 && strcmp(argument, "pytorch") != 0)
@@ -195,7 +232,9 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
             argp_error(state, "--max-restarts is for several --ranks");
         return 0;
     case ARGP_KEY_NO_ARGS:
-        argp_error(state, "a configuration file or a run folder is missing");
+        argp_error(state, options->kind == OPTIONS_TABLE_IMPORT
+                              ? "a file of columns is missing"
+                              : "a configuration file or a run folder is missing");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -204,18 +243,26 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 
 enum status options_parse(struct options *options, enum options_kind kind, const char *summary,
                           int argc, char **argv) {
-    static const struct argp_option *const known[] = {
-        [OPTIONS_PLAIN] = plain_options,       [OPTIONS_RANKS] = ranks_options,
-        [OPTIONS_SUPERNET] = supernet_options, [OPTIONS_POINT] = point_options,
-        [OPTIONS_EXPORT] = export_options,     [OPTIONS_EVALUATE] = evaluate_options,
-        [OPTIONS_PREDICT] = predict_options,   [OPTIONS_LATENCY] = latency_options,
-        [OPTIONS_DATA] = data_options,         [OPTIONS_PACK] = pack_options};
+    static const struct argp_option *const known[] = {[OPTIONS_PLAIN] = plain_options,
+                                                      [OPTIONS_RANKS] = ranks_options,
+                                                      [OPTIONS_SUPERNET] = supernet_options,
+                                                      [OPTIONS_POINT] = point_options,
+                                                      [OPTIONS_EXPORT] = export_options,
+                                                      [OPTIONS_EVALUATE] = evaluate_options,
+                                                      [OPTIONS_PREDICT] = predict_options,
+                                                      [OPTIONS_LATENCY] = latency_options,
+                                                      [OPTIONS_DATA] = data_options,
+                                                      [OPTIONS_TABLE_BUILD] = table_build_options,
+                                                      [OPTIONS_TABLE_CHECK] = table_check_options,
+                                                      [OPTIONS_TABLE_IMPORT] = table_import_options,
+                                                      [OPTIONS_PACK] = pack_options};
     const struct argp argp = {.options = known[kind],
                               .parser = parse,
-                              .args_doc =
-                                  kind == OPTIONS_PREDICT ? "FOLDER PICTURE..." : "CONFIG|FOLDER",
+                              .args_doc = kind == OPTIONS_PREDICT        ? "FOLDER PICTURE..."
+                                          : kind == OPTIONS_TABLE_IMPORT ? "FILE.csv"
+                                                                         : "CONFIG|FOLDER",
                               .doc = summary};
-    *options = (struct options){.kind = kind, .point = -1, .sample = -1};
+    *options = (struct options){.kind = kind, .point = -1, .sample = -1, .networks = 1000};
     argp_err_exit_status = STATUS_USAGE;
     if (argp_parse(&argp, argc, argv, 0, NULL, options) != 0) /* all else ends the process */
         return fail(STATUS_FAILED, "no memory to read the arguments");

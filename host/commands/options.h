@@ -10,15 +10,18 @@ enum { MAX_SETTINGS = 256, SETTING_SIZE = 1024 };
 
 enum options_kind {
     OPTIONS_PLAIN,
-    OPTIONS_RANKS,    /* and --ranks N and --max-restarts N */
-    OPTIONS_SUPERNET, /* those, and --supernet FILE */
-    OPTIONS_POINT,    /* OPTIONS_RANKS, and --point N or --sample N */
-    OPTIONS_EXPORT,   /* --point N or --sample N, --format FORMAT and --keep-norms */
-    OPTIONS_EVALUATE, /* --point N or --sample N, and --predictions FILE */
-    OPTIONS_PREDICT,  /* a run folder, pictures, --point N or --sample N, and --json */
-    OPTIONS_LATENCY,  /* the common ones, --point N or --sample N, and --json */
-    OPTIONS_DATA,     /* of the common ones --set and --threads; and --part PART */
-    OPTIONS_PACK      /* the same, --out FILE and --short-side N */
+    OPTIONS_RANKS,        /* and --ranks N and --max-restarts N */
+    OPTIONS_SUPERNET,     /* those, and --supernet FILE */
+    OPTIONS_POINT,        /* OPTIONS_RANKS, and --point N or --sample N */
+    OPTIONS_EXPORT,       /* --point N or --sample N, --format FORMAT and --keep-norms */
+    OPTIONS_EVALUATE,     /* --point N or --sample N, and --predictions FILE */
+    OPTIONS_PREDICT,      /* a run folder, pictures, --point N or --sample N, and --json */
+    OPTIONS_LATENCY,      /* the common ones, --point N or --sample N, and --json */
+    OPTIONS_TABLE_BUILD,  /* the common ones, --out FILE and --networks N */
+    OPTIONS_TABLE_CHECK,  /* the common ones, --table FILE and --json */
+    OPTIONS_TABLE_IMPORT, /* --out FILE */
+    OPTIONS_DATA,         /* of the common ones --set and --threads; and --part PART */
+    OPTIONS_PACK          /* the same, --out FILE and --short-side N */
 };
 
 struct options {
@@ -31,10 +34,12 @@ struct options {
     bool json;
     bool one_part; /* of the data, `part` */
     enum data_part part;
-    int short_side;   /* of packed pictures; 0: as they are */
-    const char *file; /* a pack to write, or NULL */
-    int point;        /* of the trade-off curve, */
-    int sample;       /* or of search.jsonl; both -1: the network found */
+    int short_side;    /* of packed pictures; 0: as they are */
+    const char *file;  /* a pack or latency table to write, or NULL */
+    const char *table; /* of latencies, or NULL */
+    int networks;      /* that a table of latencies may take */
+    int point;         /* of the trade-off curve, */
+    int sample;        /* or of search.jsonl; both -1: the network found */
     int picture_count;
     char **pictures; /* arguments behind the first */
     int ranks;       /* 0: not given */

@@ -185,6 +185,11 @@ const struct key keys[] = {
      "a series whose 95 % confidence interval of the median is wider is measured again", 0, NULL},
     {"latency.seconds", KEY_NUMBER, AT(latency.seconds), 1e-3, 86400, "2", "seconds", STEP_SEARCH,
      "for one network, then the best series counts", 0, NULL},
+    {"latency.table", KEY_TEXT, AT(latency.table), 0, 0, "", NULL, STEP_SEARCH,
+     "file that the metric latency_table sums up: taper latency build makes it",
+     TEXT_SIZE(latency.table), NULL},
+    {"latency.other_device", KEY_YES_NO, AT(latency.other_device), 0, 1, "no", NULL, STEP_SEARCH,
+     "the table is of another device or number of threads on purpose", 0, NULL},
 
     TRAINING_KEYS("train", train.training, STEP_TRAIN),
     {"train.init", KEY_TEXT, AT(train.init), 0, 0, "", NULL, STEP_TRAIN,

@@ -5,6 +5,7 @@
 
 #include "config/config.h"
 #include "config/tree.h"
+#include "network/words.h"
 #include <stdio.h>
 
 enum key_type {
@@ -79,8 +80,5 @@ enum status classes_read(const struct key *key, const struct node *node, struct 
 void classes_write(const struct data_config *data, FILE *file);
 enum status budgets_read(const struct node *node, struct search_config *search);
 void budgets_write(const struct search_config *search, FILE *file);
-
-/* Words of the network's enums, as YAML spells them; NULL at the end. */
-extern const char *const layer_words[], *const activation_words[], *const bypass_words[];
 
 #endif

@@ -37,8 +37,8 @@ const int layer_key_count = sizeof layer_keys / sizeof layer_keys[0];
 
 const struct map_key budget_keys[] = {
     {"metric", 0,
-     "macs, parameters, latency (milliseconds, measured here), memory (bytes of such a pass), or "
-     "any "
+     "macs, parameters, latency (milliseconds, measured here), latency_table (the same as a sum "
+     "from latency.table), memory (bytes of such a pass), or any "
      "name for what a command measures"},
     {"share", 0, "the most that it may be, as a share of the initial network's; or:"},
     {"value", 0, "the same as a number in the metric's unit"},

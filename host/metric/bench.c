@@ -48,6 +48,14 @@ static double thread_now(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+bool bench_alone(const struct bench *bench) {
+    return !bench->ops->memory->separate && bench->latency.threads == 1;
+}
+
+double bench_clock(bool alone) {
+    return alone ? thread_now() : process_now();
+}
+
 /* Of a single thread only the time counts in which it has a processor: on a machine that others
  * share, passes of milliseconds would be measured with all that came between. */
 static enum status timed_run(void *context, double *seconds) {
@@ -64,7 +72,7 @@ static enum status timed_run(void *context, double *seconds) {
 
 enum status bench_latency(const struct bench *bench, const struct network *network,
                           const struct subnetwork *sub, struct stopwatch_result *result) {
-    struct timed timed = {.alone = !bench->ops->memory->separate && bench->latency.threads == 1};
+    struct timed timed = {.alone = bench_alone(bench)};
     const struct stopwatch watch = {timed_run, &timed};
     enum status status;
     TRY_CLEANUP(deployed_create(&timed.deployed, network, sub, bench));

@@ -41,6 +41,10 @@ enum status deployed_fill(struct deployed *deployed, const struct bench *bench);
 void deployed_release(struct deployed *deployed); /* a zeroed one is fine */
 enum status deployed_run(struct deployed *deployed);
 
+/* One thread of the CPU does all of a pass: only the time in which it has a processor counts. */
+bool bench_alone(const struct bench *bench);
+double bench_clock(bool alone); /* seconds, of that thread's time or of a clock */
+
 /* The best series of its passes. */
 enum status bench_latency(const struct bench *bench, const struct network *network,
                           const struct subnetwork *sub, struct stopwatch_result *result);

@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct metric_type *const built_in[] = {&metric_macs, &metric_parameters,
-                                                     &metric_latency, &metric_memory};
+static const struct metric_type *const built_in[] = {
+    &metric_macs, &metric_parameters, &metric_latency, &metric_latency_table, &metric_memory};
 
 static const struct metric_type *find_built_in(const char *name) {
     for (size_t i = 0; i < sizeof built_in / sizeof *built_in; i++)
@@ -24,8 +24,8 @@ static enum status find_type(const struct metric_config *config, const struct me
                     config->name);
     if (*type == NULL && !has_command)
         return fail(STATUS_USAGE,
-                    "metric \"%s\" is not built in (\"macs\", \"parameters\", \"latency\" and "
-                    "\"memory\" are); give it a command",
+                    "metric \"%s\" is not built in (\"macs\", \"parameters\", \"latency\", "
+                    "\"latency_table\" and \"memory\" are); give it a command",
                     config->name);
     if (*type == NULL)
         *type = &metric_command;

@@ -13,8 +13,8 @@ struct metric; /* owned: metric_release */
 struct bench;  /* bench.h */
 
 struct metric_config {
-    char name[MAX_NAME]; /* "macs", "parameters", "latency" (milliseconds), "memory" (bytes), or any
-                            name of the user's for a command */
+    char name[MAX_NAME]; /* "macs", "parameters", "latency" and "latency_table" (milliseconds),
+                            "memory" (bytes), or any name of the user's for a command */
     char command[1024];  /* outside command, run by /bin/sh -c; "" for the built-in ones */
     double deadline;     /* seconds that one answer of the command may take */
 };

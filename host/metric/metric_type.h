@@ -15,7 +15,7 @@ struct metric {
 struct metric_type {
     const char *name; /* NULL: any name, with a command */
     bool slow;
-    bool measured; /* on the bench */
+    bool measured; /* on the bench, or elsewhere as it says */
     /* Both NULL for a metric without state. create sets metric->state; on failure it leaves nothing
      * to release. */
     enum status (*create)(struct metric *metric);
@@ -23,7 +23,7 @@ struct metric_type {
     enum status (*value)(struct metric *metric, const struct subnetwork *sub, double *value);
 };
 
-extern const struct metric_type metric_macs, metric_parameters, metric_latency, metric_memory,
-    metric_command;
+extern const struct metric_type metric_macs, metric_parameters, metric_latency,
+    metric_latency_table, metric_memory, metric_command;
 
 #endif

@@ -18,7 +18,8 @@ enum random_purpose {
     RANDOM_SEARCH,         /* a = iteration, b = sample, c = draw */
     RANDOM_CALIBRATION,    /* which training images calibrate */
     RANDOM_STAND_IN,       /* in place of a bad picture: a = epoch, b = image */
-    RANDOM_SYNTHETIC       /* pictures without photographs: a = kind, b = picture */
+    RANDOM_SYNTHETIC,      /* pictures without photographs: a = kind, b = picture */
+    RANDOM_LATENCY         /* a = 0: networks whose layers a latency table takes; 1: its check */
 };
 
 struct random_bits {
