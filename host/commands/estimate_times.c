@@ -96,8 +96,7 @@ static void print_step(const char *name, double seconds, const char *of) {
 /* Whether a budget's metric takes time of its own: not counted here. */
 static bool has_slow_budget(const struct search_config *search) {
     for (int i = 0; i < search->budget_count; i++)
-        if (strcmp(search->budgets[i].metric.name, "macs") != 0 &&
-            strcmp(search->budgets[i].metric.name, "parameters") != 0)
+        if (metric_costs_time(&search->budgets[i].metric))
             return true;
     return false;
 }

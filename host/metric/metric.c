@@ -57,6 +57,11 @@ bool metric_needs_bench(const struct metric_config *config) {
     return type != NULL && type->measured;
 }
 
+bool metric_costs_time(const struct metric_config *config) {
+    const struct metric_type *type = find_built_in(config->name);
+    return type == NULL || type->slow; /* a command of the user's */
+}
+
 void metric_release(struct metric *metric) {
     if (metric && metric->type->release)
         metric->type->release(metric);

@@ -24,6 +24,7 @@ struct metric_config {
 enum status metric_create(struct metric **created, const struct metric_config *config,
                           const struct network *network, const struct bench *bench);
 bool metric_needs_bench(const struct metric_config *config);
+bool metric_costs_time(const struct metric_config *config); /* what metric_slow() will say */
 void metric_release(struct metric *metric); /* NULL is fine */
 const char *metric_name(const struct metric *metric);
 bool metric_slow(const struct metric *metric); /* worth asking last, and remembering */
