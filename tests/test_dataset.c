@@ -1,6 +1,6 @@
 /* Data sets: the real Fashion-MNIST where it is installed, files of the test's own, every kind of
  * damage to them, and the balanced split. */
-#include "data/dataset.h"
+#include "data/split.h"
 #include "support/memory.h"
 #include "support_folder.h"
 

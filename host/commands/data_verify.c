@@ -1,7 +1,7 @@
 /* taper data verify: every picture is read and decoded; all that fail are named. */
 #include "commands/data.h"
 #include "data/bad_pictures.h"
-#include "data/encoded_picture.h"
+#include "data/whole_picture.h"
 #include "report/format.h"
 #include "support/interrupt.h"
 #include "support/memory.h"

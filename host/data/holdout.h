@@ -3,6 +3,7 @@
 #define TAPER_HOLDOUT_H
 
 #include "data/picture_source.h"
+#include "data/split.h"
 
 /* split_by_label() over the source's pictures: the same for a folder, shards and a pack of the same
  * pictures in the same order. */

@@ -1,7 +1,7 @@
 #include "data/pack_write.h"
 #include "data/class_list.h"
-#include "data/encoded_picture.h"
 #include "data/pack_finish.h"
+#include "data/whole_picture.h"
 #include "support/file.h"
 #include "support/interrupt.h"
 #include "support/memory.h"

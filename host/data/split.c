@@ -1,4 +1,4 @@
-#include "data/dataset.h"
+#include "data/split.h"
 #include "support/memory.h"
 #include "support/random.h"
 

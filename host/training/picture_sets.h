@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "data/augment.h"
 #include "data/encoded_feed.h"
+#include "data/split.h"
 #include "training/evaluation.h"
 
 struct picture_sets {

@@ -1,4 +1,4 @@
-#include "data/encoded_picture.h"
+#include "data/whole_picture.h"
 #include "data/jpeg.h"
 #include "data/jpeg_write.h"
 #include "data/png.h"

@@ -1,7 +1,7 @@
 /* Whole picture files: are they right, and smaller versions of them. The decoder is the calling
  * thread's, for one picture after the other. */
-#ifndef TAPER_ENCODED_PICTURE_H
-#define TAPER_ENCODED_PICTURE_H
+#ifndef TAPER_WHOLE_PICTURE_H
+#define TAPER_WHOLE_PICTURE_H
 
 #include "data/picture_decoder.h"
 #include "data/picture_source.h"
