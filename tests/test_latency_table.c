@@ -188,7 +188,7 @@ static void columns_are_read(void **state) {
     char text[1024];
     struct latency_table table;
     test_folder("columns");
-    snprintf(text, sizeof text, "%sblock, 8,16,24,5,2,14,12,relu6,1,0,3,0.25\r\n\n", columns);
+    snprintf(text, sizeof text, "%sblock, 8,16 ,24,5,2,14,12, relu6,1,0,3,0.25\r\n\n", columns);
     const char *path = test_write("table.csv", text, strlen(text));
     assert_int_equal(latency_table_read_csv(&table, path), STATUS_OK);
     const struct table_layer *layer = table.layers,
@@ -322,9 +322,13 @@ static void tables_fit_a_device(void **state) {
     strcpy(table.device, "phone");
     assert_int_equal(latency_table_fits(&table, &bench), STATUS_USAGE);
     failure_clear();
+    failure_clear();
+    strcpy(table.device, bench.device);
     table.threads = 4;
     assert_int_equal(latency_table_fits(&table, &bench), STATUS_USAGE);
+    assert_non_null(strstr(failure(), "of 4 threads"));
     failure_clear();
+    strcpy(table.device, "phone");
     bench.latency.other_device = true;
     assert_int_equal(latency_table_fits(&table, &bench), STATUS_OK);
     table.batch_images = 1;
