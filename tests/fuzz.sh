@@ -32,13 +32,15 @@ finish() { # NAME PROCESS
 
 mkdir -p "$folder"
 failed=0
-for pair in "config safetensors" "idx reply" "tar pack" "picture jpeg"; do
+for pair in "config safetensors" "idx reply" "tar pack" "picture jpeg" table; do
     first=${pair% *} second=${pair#* }
     fuzz "$first" "$@" &
     one=$!
-    fuzz "$second" "$@" &
-    two=$!
+    if [ "$second" != "$first" ]; then
+        fuzz "$second" "$@" &
+        two=$!
+        finish "$second" $two
+    fi
     finish "$first" $one
-    finish "$second" $two
 done
 exit $failed
