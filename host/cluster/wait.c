@@ -5,8 +5,9 @@
 #include <string.h>
 #include <time.h>
 
-/* Operations mostly end at once; who waits for longer leaves its core to others. */
-static const double SPIN = 20e-6, YIELD = 5e-3, LOOK = 0.02, LONGEST_SLEEP = 5e-3;
+/* Operations mostly end at once; who waits for longer leaves its core to others, perhaps to the
+ * very rank that it waits for. */
+static const double SPIN = 50e-6, YIELD = 200e-6, LOOK = 0.02, LONGEST_SLEEP = 5e-3;
 
 /* So long the others may take to answer that they are waiting, too; and rank 0 to have the error
  * that another has. */
@@ -97,7 +98,7 @@ enum status cluster_wait(struct cluster *cluster, bool patient) {
         if (asked || (!patient && now - start > cluster->config.deadline))
             return find_late(cluster);
         if (now - start > YIELD)
-            sleep_for((now - start) / 100);
+            sleep_for((now - start) / 50);
         else if (now - start > SPIN)
             sched_yield();
     }
