@@ -2,7 +2,9 @@
  * precisions. One device, one stream, used from one thread. */
 #include "cuda_ops.h"
 
-#include <new>
+#include "support/memory.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 static cudaStream_t stream;
@@ -14,6 +16,7 @@ cudaStream_t cuda_stream(void) {
 enum status cuda_check(cudaError_t error, const char *what) {
     if (error == cudaSuccess)
         return STATUS_OK;
+    cudaGetLastError(); /* it is not the next launch's */
     return fail(STATUS_FAILED, "CUDA: %s: %s", what, cudaGetErrorString(error));
 }
 
@@ -86,15 +89,14 @@ static enum status record_begin(void) {
 }
 
 static enum status instantiate(cudaGraph_t graph, struct recording **recording) {
-    struct recording *made = new (std::nothrow) struct recording();
-    if (made == NULL)
-        return fail(STATUS_FAILED, "no memory for a recording");
+    struct recording *made;
+    TRY(allocate(&made, 1, sizeof *made, "a recording"));
     enum status status =
         cuda_check(cudaGraphInstantiate(&made->graph, graph, 0), "keeping a recording");
     if (status == STATUS_OK)
         *recording = made;
     else
-        delete made;
+        free(made);
     return status;
 }
 
@@ -115,7 +117,7 @@ static void recording_release(struct recording *recording) {
     if (recording == NULL)
         return;
     cudaGraphExecDestroy(recording->graph);
-    delete recording;
+    free(recording);
 }
 
 static const struct memory *device_memory(void) {

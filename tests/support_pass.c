@@ -111,8 +111,8 @@ void pass_network_of_size(struct network *network, int resolution) {
     assert_int_equal(network_check(network), STATUS_OK);
 }
 
-struct pass *pass_make(const struct network *network, const struct ops *ops, int groups,
-                       bool shared, int shards, struct pool *pool) {
+enum status pass_try(struct pass **pass, const struct network *network, const struct ops *ops,
+                     int groups, bool shared, int shards, struct pool *pool) {
     struct pass_options options = {.images = PASS_IMAGES,
                                    .groups = groups,
                                    .shards = shards,
@@ -121,8 +121,14 @@ struct pass *pass_make(const struct network *network, const struct ops *ops, int
                                    .epsilon = (real)1e-5,
                                    .mean = {(real)0.5, (real)0.4},
                                    .deviation = {(real)0.25, (real)0.3}};
-    struct pass *pass = NULL;
-    assert_int_equal(pass_create(&pass, network, ops, pool, &options), STATUS_OK);
+    *pass = NULL;
+    return pass_create(pass, network, ops, pool, &options);
+}
+
+struct pass *pass_make(const struct network *network, const struct ops *ops, int groups,
+                       bool shared, int shards, struct pool *pool) {
+    struct pass *pass;
+    assert_int_equal(pass_try(&pass, network, ops, groups, shared, shards, pool), STATUS_OK);
     return pass;
 }
 

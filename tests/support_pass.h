@@ -24,6 +24,9 @@ struct subnetwork pass_draw(const struct network *network, uint32_t number);
  * caller's to free. */
 real *pass_random_parameters(const struct parameters *parameters);
 
+/* What pass_make() does, where it may fail; *pass is NULL then. */
+enum status pass_try(struct pass **pass, const struct network *network, const struct ops *ops,
+                     int groups, bool shared, int shards, struct pool *pool);
 struct pass *pass_make(const struct network *network, const struct ops *ops, int groups,
                        bool shared, int shards, struct pool *pool);
 

@@ -342,6 +342,19 @@ static struct recorded *find_recorded(struct pass *pass, const struct run_key *k
     return recorded;
 }
 
+/* A recording of operations that failed is none. */
+static enum status record(const struct run *run, struct recording **recording) {
+    const struct memory *memory = run->pass->ops->memory;
+    TRY(memory->record_begin());
+    enum status status = run_operations(run);
+    enum status ended = memory->record_end(recording);
+    if (status == STATUS_OK)
+        return ended;
+    memory->recording_release(*recording);
+    *recording = NULL;
+    return status;
+}
+
 /* The first run with a key is done call by call; the second is recorded, and replayed from then on.
  */
 static enum status run_recorded(const struct run *run) {
@@ -353,15 +366,11 @@ static enum status run_recorded(const struct run *run) {
     struct recorded *recorded = find_recorded(pass, &key);
     if (recorded->seen++ == 0)
         return run_operations(run);
-    if (recorded->recording == NULL) {
-        TRY(memory->record_begin());
-        enum status status = run_operations(run);
-        enum status ended = memory->record_end(&recorded->recording);
-        TRY(status);
-        TRY(ended);
-    }
-    pass->prepared |= run->prepare;
-    return memory->replay(recorded->recording);
+    enum status status = recorded->recording ? STATUS_OK : record(run, &recorded->recording);
+    if (status == STATUS_OK)
+        status = memory->replay(recorded->recording);
+    pass->prepared = status == STATUS_OK || !run->prepare; /* recorded only, it was not done */
+    return status;
 }
 
 static struct pass_result result_of(const struct run *run, int branch, const real *weights) {

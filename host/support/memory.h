@@ -9,6 +9,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* count * size zeroed bytes into *pointer (a pointer to a pointer). Overflow, or no memory: a
  * sentence that names `what`, and *pointer is NULL. */
 enum status allocate(void *pointer, size_t count, size_t size, const char *what);
@@ -30,5 +34,9 @@ void arena_begin_anew(struct arena *arena); /* all is free again; contents stay 
 size_t arena_piece(size_t bytes);           /* what a piece costs, with its guard */
 int arena_check(const struct arena *arena); /* how many guards were overwritten */
 void arena_release(struct arena *arena);    /* NULL is fine */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

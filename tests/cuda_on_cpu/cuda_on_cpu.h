@@ -10,11 +10,11 @@
  *   launch.cpp   checks of a launch; blocks one after the other
  *   memory.cpp   allocations, copies: which memory is whose
  *   stream.cpp   streams, events, graphs: in which order things are done
- *   device.cpp   what the device says about itself; errors
+ *   device.cpp   what the device says about itself; errors; failures.cpp: those on demand
  *
  * Environment:
  *   CUDA_ON_CPU_STREAMS=late   work waits until something synchronises, as late as a card may do it
- *   CUDA_ON_CPU_FAIL_ALLOCATION=n   the n-th allocation fails
+ *   CUDA_ON_CPU_FAIL_ALLOCATION=n   the n-th allocation (or stream, event, graph) fails
  *   CUDA_ON_CPU_SEED=n              blocks and threads begin in random order
  *   CUDA_ON_CPU_DEVICES=n           devices to be seen, default 1
  */

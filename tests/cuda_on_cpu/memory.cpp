@@ -70,14 +70,13 @@ void check_argument(const char *kernel, int index, const void *pointer) {
 }
 
 static cudaError_t allocate(void **memory, size_t size, kind kind) {
-    static long count, failing = setting("CUDA_ON_CPU_FAIL_ALLOCATION", 0);
     *memory = nullptr;
     if (is_any_capturing())
         return failed(cudaErrorStreamCaptureUnsupported);
     if (size == 0)
         return cudaSuccess;
     size_t reserved = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    void *taken = ++count == failing ? nullptr : aligned_alloc(ALIGNMENT, reserved);
+    void *taken = is_refused() ? nullptr : aligned_alloc(ALIGNMENT, reserved);
     if (taken == nullptr)
         return failed(cudaErrorMemoryAllocation);
     memset(taken, 0xff, size);
@@ -85,6 +84,7 @@ static cudaError_t allocate(void **memory, size_t size, kind kind) {
     __asan_poison_memory_region(static_cast<char *>(taken) + size, reserved - size);
     if (kind == DEVICE)
         __asan_poison_memory_region(taken, size);
+    count_alive(1);
     *memory = taken;
     return cudaSuccess;
 }
@@ -99,6 +99,7 @@ static cudaError_t release(void *memory, kind kind) {
     __asan_unpoison_memory_region(memory, entry->second.reserved);
     allocations.erase(entry);
     free(memory);
+    count_alive(-1);
     return cudaSuccess;
 }
 

@@ -11,6 +11,12 @@ cudaError_t failed(cudaError_t error);
 /* A misuse that a card might not notice; ends the program. */
 [[noreturn]] void misuse(const char *what, const char *where, const void *pointer);
 
+/* Counts something that takes memory and is about to be made: true when it is the one that must
+ * fail. */
+bool is_refused();
+/* What was made (1) or given back (-1) that a program must give back. */
+void count_alive(int change);
+
 /* A number of the environment, or the default. */
 long setting(const char *name, long otherwise);
 

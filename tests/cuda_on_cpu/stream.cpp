@@ -121,7 +121,11 @@ using namespace on_cpu;
 extern "C" {
 
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t *stream, unsigned flags) {
+    *stream = nullptr;
+    if (is_refused())
+        return failed(cudaErrorMemoryAllocation);
     *stream = new CUstream_st();
+    count_alive(1);
     (*stream)->waits_for_default = !(flags & cudaStreamNonBlocking);
     streams.push_back(*stream);
     return cudaSuccess;
@@ -134,8 +138,9 @@ cudaError_t cudaStreamCreate(cudaStream_t *stream) {
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
     finish(stream);
     streams.erase(std::find(streams.begin(), streams.end(), stream));
-    delete stream->captured;
+    cudaGraphDestroy(stream->captured);
     delete stream;
+    count_alive(-1);
     return cudaSuccess;
 }
 
@@ -156,7 +161,11 @@ cudaError_t cudaDeviceSynchronize(void) {
 /* ------------------------------------------------------------------ events */
 
 cudaError_t cudaEventCreateWithFlags(cudaEvent_t *event, unsigned) {
+    *event = nullptr;
+    if (is_refused())
+        return failed(cudaErrorMemoryAllocation);
     *event = new CUevent_st();
+    count_alive(1);
     return cudaSuccess;
 }
 
@@ -166,6 +175,7 @@ cudaError_t cudaEventCreate(cudaEvent_t *event) {
 
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
     delete event;
+    count_alive(-1);
     return cudaSuccess;
 }
 
@@ -204,7 +214,10 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
     if (stream_of(stream) == &default_stream || stream->captured)
         return failed(cudaErrorStreamCaptureUnsupported);
+    if (is_refused())
+        return failed(cudaErrorMemoryAllocation);
     stream->captured = new CUgraph_st();
+    count_alive(1);
     stream->is_capture_broken = false;
     return cudaSuccess;
 }
@@ -216,14 +229,18 @@ cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t *graph) {
     std::swap(*graph, stream->captured);
     if (!stream->is_capture_broken)
         return cudaSuccess;
-    delete *graph;
+    cudaGraphDestroy(*graph);
     *graph = nullptr;
     return failed(cudaErrorStreamCaptureInvalidated);
 }
 
 cudaError_t cudaGraphInstantiate(cudaGraphExec_t *executable, cudaGraph_t graph,
                                  unsigned long long) {
+    *executable = nullptr;
+    if (is_refused())
+        return failed(cudaErrorMemoryAllocation);
     *executable = new CUgraphExec_st{*graph};
+    count_alive(1);
     return cudaSuccess;
 }
 
@@ -238,12 +255,15 @@ cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
 }
 
 cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+    if (graph != nullptr)
+        count_alive(-1);
     delete graph;
     return cudaSuccess;
 }
 
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
     delete executable;
+    count_alive(-1);
     return cudaSuccess;
 }
 }
