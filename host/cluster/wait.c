@@ -19,6 +19,11 @@ static double seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+static void sleep_for(double time) {
+    time = time < LONGEST_SLEEP ? time : LONGEST_SLEEP;
+    nanosleep(&(struct timespec){.tv_nsec = (long)(time * 1e9)}, NULL);
+}
+
 static enum status lost(const struct cluster *cluster, int rank, const char *what) {
     char name[PEER_NAME];
     return fail(STATUS_RANK_LOST, "%s %s", peers_name(cluster->peers, rank, name), what);
@@ -67,7 +72,7 @@ static enum status find_late(struct cluster *cluster) {
         TRY(transport->test(cluster->state, &done));
         if (!done)
             TRY(look(cluster, &asked));
-        sched_yield();
+        sleep_for(LONGEST_SLEEP);
     }
     if (name_silent(cluster, names, sizeof names) == 0)
         return fail(STATUS_RANK_LOST,
@@ -76,11 +81,6 @@ static enum status find_late(struct cluster *cluster) {
                     cluster->config.deadline, cluster->operations);
     return fail(STATUS_RANK_LOST, "%s did not come to exchange %lld within cluster.deadline (%g s)",
                 names, cluster->operations, cluster->config.deadline);
-}
-
-static void sleep_for(double time) {
-    time = time < LONGEST_SLEEP ? time : LONGEST_SLEEP;
-    nanosleep(&(struct timespec){.tv_nsec = (long)(time * 1e9)}, NULL);
 }
 
 enum status cluster_wait(struct cluster *cluster, bool patient) {
