@@ -70,7 +70,7 @@ static enum status check(const struct config *config, const struct options *opti
     TRY(latency_table_read(&table, path));
     enum status status = check_table(config, options, &table);
     latency_table_release(&table);
-    return status;
+    return status == STATUS_OK ? status : fail_in(status, "%s", path);
 }
 
 static enum status execute(int argc, char **argv) {
