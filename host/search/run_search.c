@@ -28,32 +28,75 @@ static enum status report_iteration(const struct run *run, const struct search_s
     return STATUS_OK;
 }
 
+/* Samples of one resolution that are scored in one go. */
+struct scored_together {
+    int count, resolution;
+    struct sample *samples[SCORED_TOGETHER];
+};
+
 static enum status score(struct run *run, struct scorer *scorer, struct sample_file *file,
-                         struct sample *sample) {
-    if (sample->known || sample_file_score(file, sample))
-        return STATUS_OK;
-    int resolution = subnetwork_resolution(&run->config.network, &sample->sub);
-    TRY(picture_sets_decode(&run->sets, resolution, run->pool));
-    TRY(scorer_score(scorer, &sample->sub, &sample->score));
-    return sample_file_keep_score(file, sample);
+                         const struct scored_together *together) {
+    const struct subnetwork *subs[SCORED_TOGETHER];
+    double scores[SCORED_TOGETHER];
+    for (int i = 0; i < together->count; i++)
+        subs[i] = &together->samples[i]->sub;
+    TRY(picture_sets_decode(&run->sets, together->resolution, run->pool));
+    TRY(scorer_score(scorer, subs, together->count, scores));
+    for (int i = 0; i < together->count; i++) {
+        together->samples[i]->score = scores[i];
+        TRY(sample_file_keep_score(file, together->samples[i]));
+    }
+    return STATUS_OK;
 }
 
-static enum status score_samples(struct run *run, struct scorer *scorer, struct sample_file *file,
-                                 struct sample *samples, int count) {
-    for (int i = 0; i < count; i++) {
+/* The first ones that are still to be scored, in the order of their numbers. */
+static struct scored_together next_together(const struct run *run, struct sample *samples,
+                                            const bool *scored, int count) {
+    struct scored_together next = {0};
+    for (int i = 0; i < count && next.count < SCORED_TOGETHER; i++) {
+        int resolution = subnetwork_resolution(&run->config.network, &samples[i].sub);
+        if (scored[i] || (next.count > 0 && resolution != next.resolution))
+            continue;
+        next.resolution = resolution;
+        next.samples[next.count++] = &samples[i];
+    }
+    return next;
+}
+
+static enum status score_rest(struct run *run, struct scorer *scorer, struct sample_file *file,
+                              struct sample *samples, bool *scored, int count) {
+    int done = 0;
+    for (int i = 0; i < count; i++)
+        done += scored[i];
+    while (done < count) {
         char line[128];
+        struct scored_together next = next_together(run, samples, scored, count);
         if (interrupt_requested()) {
             TRY(times_save(&run->times));
             return fail(STATUS_INTERRUPTED,
                         "the search is stopped before sample %d; the same command goes on",
-                        samples[i].number);
+                        next.samples[0]->number);
         }
-        TRY(score(run, scorer, file, &samples[i]));
-        snprintf(line, sizeof line, "search: iteration %d, sample %d of %d", samples[i].iteration,
-                 i + 1, count);
+        TRY(score(run, scorer, file, &next));
+        for (int i = 0; i < next.count; i++)
+            scored[next.samples[i] - samples] = true;
+        done += next.count;
+        snprintf(line, sizeof line, "search: iteration %d, sample %d of %d", samples[0].iteration,
+                 done, count);
         log_status_line(run->log, line);
     }
     return STATUS_OK;
+}
+
+static enum status score_samples(struct run *run, struct scorer *scorer, struct sample_file *file,
+                                 struct sample *samples, int count) {
+    bool *scored;
+    TRY(allocate(&scored, (size_t)count, sizeof *scored, "the samples of an iteration"));
+    for (int i = 0; i < count; i++)
+        scored[i] = samples[i].known || sample_file_score(file, &samples[i]);
+    enum status status = score_rest(run, scorer, file, samples, scored, count);
+    free(scored);
+    return status;
 }
 
 static enum status iterate(struct run *run, const struct search_space *space,

@@ -217,7 +217,8 @@ void pass_branch_macs(const struct pass *pass, double *shared, double *single) {
     for (int i = 0; i < pass->branch_count; i++) {
         const struct branch *branch = &pass->branches[i];
         for (int step = 0; step < pass->step_count; step++) {
-            double macs = pass->images * step_work(pass, &pass->steps[step], branch->number, false).macs;
+            double macs =
+                pass->images * step_work(pass, &pass->steps[step], branch->number, false).macs;
             *single += macs;
             *shared += step < branch->first ? 0 : macs;
         }

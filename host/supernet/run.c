@@ -304,8 +304,8 @@ static struct run_key key_of(const struct run *run) {
     key.images = pass->images;
     key.segment_count = pass->segment_count;
     key.partition = hash_bytes(0, pass->segments, pass->segment_count * sizeof *pass->segments);
-    key.partition = hash_bytes(key.partition, pass->branches,
-                               pass->branch_count * sizeof *pass->branches);
+    key.partition =
+        hash_bytes(key.partition, pass->branches, pass->branch_count * sizeof *pass->branches);
     key.gradient = run->gradient;
     key.teacher = operands->teacher;
     key.smoothing = operands->smoothing;

@@ -1,6 +1,7 @@
-/* Forward passes over a fixed set of pictures: calibration of a sub-network's batch-norm statistics,
- * its accuracy, and the logits of a teacher. Sub-networks of one resolution may be evaluated
- * together, which gives the same bits sooner: layers that they begin with alike are computed once.
+/* Forward passes over a fixed set of pictures: calibration of a sub-network's batch-norm
+ * statistics, its accuracy, and the logits of a teacher. Sub-networks of one resolution may be
+ * evaluated together, which gives the same bits sooner: layers that they begin with alike are
+ * computed once.
  */
 #ifndef TAPER_EVALUATION_H
 #define TAPER_EVALUATION_H
