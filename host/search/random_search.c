@@ -2,6 +2,7 @@
  * shrunk at random until it meets it: throwing it away instead would take for ever under tight
  * budgets, and favour networks far below them under loose ones.
  */
+#include "search/draw.h"
 #include "search/progress.h"
 #include "search/shrink.h"
 #include "search/strategy_types.h"
@@ -41,28 +42,12 @@ static enum status create(void **state, const struct search_space *space) {
     return STATUS_OK;
 }
 
-/* Uniform over the options of each choice. "Absent" is drawn like one more width of its block, as
- * in the training of the super-network; at one in two, most of a network would be absent. */
-static struct subnetwork draw(const struct network *network, struct random_sequence *random) {
-    struct subnetwork sub = {0};
-    for (int i = 0; i < network->choice_count; i++)
-        sub.option[i] = (short)random_below(random, (uint32_t)network->choices[i].count);
-    for (int i = 0; i < network->layer_count; i++) {
-        const struct layer *layer = &network->layers[i];
-        if (layer->present >= 0 && network->choices[layer->present].count > 1)
-            sub.option[layer->present] =
-                (short)(random_below(random, (uint32_t)network->choices[layer->width].count + 1) ==
-                        0);
-    }
-    return subnetwork_canonical(network, sub);
-}
-
 static enum status draw_sample(struct random_search *search, struct random_sequence *random) {
     struct progress *progress = &search->progress;
     const struct search_space *space = progress->space;
     bool added = false;
     for (int i = 0; i < TRIES && !added; i++) {
-        struct sample sample = {.sub = draw(space->network, random)};
+        struct sample sample = {.sub = draw_subnetwork(space->network, random)};
         bool met;
         TRY(shrink(space, &progress->ledger, &search->layers, space->budgets, random, &sample,
                    &met));

@@ -1,0 +1,13 @@
+/* Random sub-networks, over budget or not. */
+#ifndef TAPER_DRAW_H
+#define TAPER_DRAW_H
+
+#include "network/network.h"
+#include "support/random.h"
+
+/* Uniform over the options of each choice. "Absent" is drawn like one more width of its block, as
+ * in the training of the super-network; at one in two, most of a network would be absent. */
+short draw_option(const struct network *network, int choice, struct random_sequence *random);
+struct subnetwork draw_subnetwork(const struct network *network, struct random_sequence *random);
+
+#endif
