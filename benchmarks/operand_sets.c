@@ -115,7 +115,7 @@ enum status operand_sets_call(const struct operand_sets *sets, int set, int inde
     const struct ops *ops = pass->ops;
     const struct step *step = &pass->steps[index];
     const struct convolution *convolution = &step->convolution;
-    struct slice slice = pass_whole(pass, sets->gradient);
+    struct slice slice = pass_whole(pass, &pass->branches[0], sets->gradient);
     switch (call) {
     case CALL_PREPARE:
         return ops->prepare(&convolution, 1);

@@ -53,7 +53,7 @@ for recipe in "shared --set supernet.shared_norm=yes" "single-images --set super
 done
 
 # How it is searched: strategies draw their own samples, several budgets hold at once.
-for strategy in single_layer random uniform_scaling; do
+for strategy in single_layer random uniform_scaling evolution; do
     # shellcheck disable=SC2086
     run $strategy $trained --set search.strategy=$strategy --set search.total_samples=12
     differ search.jsonl plain $strategy

@@ -4,6 +4,7 @@
  *   test_pass_cuda BACKEND fp32|bf16 */
 #include "network/fold.h"
 #include "supernet/backend.h"
+#include "support_branches.h"
 #include "support_network.h"
 #include "support_pass.h"
 
@@ -197,6 +198,14 @@ static void statistics_are_measured_and_given(void **state) {
     network_release(&network);
 }
 
+static void branches_have_the_bits_of_one_alone(void **state) {
+    (void)state;
+    struct network network;
+    pass_network(&network);
+    branches_must_agree(&network, backend, NULL, 0, false);
+    network_release(&network);
+}
+
 /* Weights with the statistics of a batch folded into them, from the CPU; the logits that they must
  * give stay with it. */
 static real *fold_on_the_cpu(struct side *cpu, const struct batch_group *group) {
@@ -253,6 +262,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(shared_statistics_train_as_on_the_cpu),
         cmocka_unit_test(pictures_of_two_sizes_train_as_on_the_cpu),
         cmocka_unit_test(statistics_are_measured_and_given),
+        cmocka_unit_test(branches_have_the_bits_of_one_alone),
         cmocka_unit_test(folded_networks_are_as_on_the_cpu),
     };
     bool bf16 = argc == 3 && strcmp(argv[2], "bf16") == 0;

@@ -66,6 +66,14 @@ static struct subnetwork draw(const struct fixture *fixture, int number) {
                                 sampler_draw(&sampler, &fixture->network, (uint64_t)number, 1));
 }
 
+static void score_all(struct fixture *fixture, const struct subnetwork *subs, int count,
+                      double *scores) {
+    const struct subnetwork *pointers[SCORED_TOGETHER];
+    for (int i = 0; i < count; i++)
+        pointers[i] = &subs[i];
+    assert_int_equal(scorer_score(&fixture->scorer, pointers, count, scores), STATUS_OK);
+}
+
 /* The accuracy of the extraction with weights cut from the super-network's, and with statistics
  * cut from those that the scorer estimated (`own` false) or estimated by itself. */
 static double extracted_accuracy(const struct fixture *fixture, const struct subnetwork *sub,
@@ -90,7 +98,7 @@ static double extracted_accuracy(const struct fixture *fixture, const struct sub
                          STATUS_OK);
     else
         assert_int_equal(parameters_extract(evaluator_statistics(fixture->scorer.evaluator),
-                                            fixture->scorer.statistics, statistics, values),
+                                            fixture->scorer.statistics[0], statistics, values),
                          STATUS_OK);
     assert_int_equal(evaluator_run(evaluator, &whole, values, &fixture->holdout, &evaluation),
                      STATUS_OK);
@@ -109,7 +117,7 @@ static void score_is_the_extractions_accuracy(void **state) {
     for (int n = 0; n < SUBNETWORKS; n++) {
         struct subnetwork sub = draw(&fixture, n);
         double score;
-        assert_int_equal(scorer_score(&fixture.scorer, &sub, &score), STATUS_OK);
+        score_all(&fixture, &sub, 1, &score);
         assert_true(score == extracted_accuracy(&fixture, &sub, false));
         assert_true(score == extracted_accuracy(&fixture, &sub, true));
         lowest = score < lowest ? score : lowest;
@@ -140,7 +148,7 @@ static void scores_of_two_sizes_are_the_extractions(void **state) {
         struct subnetwork sub = draw(&fixture, n / 2);
         double score;
         int size = sub.option[RESOLUTION_CHOICE] = n % 2;
-        assert_int_equal(scorer_score(&fixture.scorer, &sub, &score), STATUS_OK);
+        score_all(&fixture, &sub, 1, &score);
         fixture.calibration = calibration[size];
         fixture.holdout = holdout[size];
         assert_true(score == extracted_accuracy(&fixture, &sub, false));
@@ -157,12 +165,31 @@ static void score_has_no_memory(void **state) {
     begin(&fixture);
     for (int n = 0; n < SUBNETWORKS; n++) {
         struct subnetwork sub = draw(&fixture, n);
-        assert_int_equal(scorer_score(&fixture.scorer, &sub, &first[n]), STATUS_OK);
+        score_all(&fixture, &sub, 1, &first[n]);
     }
     for (int n = SUBNETWORKS - 1; n >= 0; n--) {
         struct subnetwork sub = draw(&fixture, n);
-        assert_int_equal(scorer_score(&fixture.scorer, &sub, &again), STATUS_OK);
+        score_all(&fixture, &sub, 1, &again);
         assert_true(again == first[n]);
+    }
+    end(&fixture);
+}
+
+/* Also a part of them, as a search that goes on scores the rest of an iteration. */
+static void scores_together_are_those_alone(void **state) {
+    (void)state;
+    struct fixture fixture;
+    struct subnetwork subs[SUBNETWORKS];
+    double together[SUBNETWORKS], rest[SUBNETWORKS], alone;
+    begin(&fixture);
+    for (int n = 0; n < SUBNETWORKS; n++)
+        subs[n] = draw(&fixture, n);
+    score_all(&fixture, subs, SUBNETWORKS, together);
+    score_all(&fixture, subs + 5, SUBNETWORKS - 5, rest + 5);
+    for (int n = 0; n < SUBNETWORKS; n++) {
+        score_all(&fixture, &subs[n], 1, &alone);
+        assert_true(alone == together[n]);
+        assert_true(n < 5 || alone == rest[n]);
     }
     end(&fixture);
 }
@@ -222,6 +249,7 @@ int main(void) {
         cmocka_unit_test(score_is_the_extractions_accuracy),
         cmocka_unit_test(scores_of_two_sizes_are_the_extractions),
         cmocka_unit_test(score_has_no_memory),
+        cmocka_unit_test(scores_together_are_those_alone),
         cmocka_unit_test(calibration_is_a_mean),
         cmocka_unit_test(calibration_weighs_images),
     };

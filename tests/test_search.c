@@ -39,6 +39,10 @@ static void toy_create(struct toy *toy, int layers, const int *options) {
     toy->space.config = (struct search_config){.strategy = "multi_layer",
                                                .samples = 30,
                                                .total_samples = 100,
+                                               .population = 12,
+                                               .parents = 0.25,
+                                               .mutation = 0.1,
+                                               .crossover = 0.5,
                                                .layers = 3,
                                                .reduction = 0.05,
                                                .decay = 0.98};
@@ -229,7 +233,8 @@ static double mean_score(struct toy *toy, const char *strategy, double *samples)
 
 /* Without interactions every descent comes near the optimum. With them, single-layer descent breaks
  * up pairs that are worth keeping, with large steps and small ones; and random search finds less in
- * as many samples. Seeds are fixed; the bounds leave about a third of each measured gap. */
+ * as many samples, beside evolution too. Seeds are fixed; the bounds leave about a third of each
+ * measured gap. */
 static void quality_on_known_optima(void **state) {
     (void)state;
     for (int interacting = 0; interacting <= 1; interacting++) {
@@ -242,11 +247,15 @@ static void quality_on_known_optima(void **state) {
         toy.space.config.total_samples = (int)samples;
         double single = mean_score(&toy, "single_layer", &unused);
         double random = mean_score(&toy, "random", &unused);
+        double evolution = mean_score(&toy, "evolution", &unused);
         toy.space.config.reduction = 0.01;
         double single_slow = mean_score(&toy, "single_layer", &unused);
         assert_true(multi <= optimum);
         assert_true(multi > (interacting ? 0.96 : 0.99) * optimum);
         assert_true(multi > random + (interacting ? 0.03 : 0.007));
+        assert_true(evolution <= optimum);
+        assert_true(evolution > (interacting ? 0.96 : 0.985) * optimum);
+        assert_true(evolution > random + (interacting ? 0.02 : 0.003));
         if (interacting)
             assert_true(multi > fmax(single, single_slow) + 0.05);
         else
@@ -286,8 +295,8 @@ static void single_layer_tries_every_layer_once(void **state) {
 
 static void several_budgets_hold_at_once(void **state) {
     (void)state;
-    const char *names[] = {"multi_layer", "single_layer", "random"};
-    for (int i = 0; i < 3; i++) {
+    const char *names[] = {"multi_layer", "single_layer", "random", "evolution"};
+    for (int i = 0; i < 4; i++) {
         struct toy toy;
         toy_create(&toy, LAYERS, widths);
         toy_budget(&toy, &macs, 0.6);
@@ -297,7 +306,7 @@ static void several_budgets_hold_at_once(void **state) {
         assert_true(result.found);
         if (i < 2)
             check_descent(&toy, &result, LAYERS);
-        for (int j = 0; j < result.count && i == 2; j++)
+        for (int j = 0; j < result.count && i >= 2; j++)
             assert_true(result.samples[j].metrics[0] <= toy.space.budgets[0] &&
                         result.samples[j].metrics[1] <= toy.space.budgets[1]);
         toy_release(&toy);
@@ -355,6 +364,42 @@ static void random_search_gives_distinct_samples(void **state) {
     assert_true(best == result.best.score &&
                 subnetwork_equal(&result.best.sub, &(struct subnetwork){0}));
     toy_release(&toy);
+}
+
+/* Generations whose children come of the best so far, by mutation alone and by crossing alone. */
+static void evolution_inherits_from_the_best(void **state) {
+    (void)state;
+    for (int crosses = 0; crosses <= 1; crosses++) {
+        struct toy toy;
+        struct sample *best[2] = {NULL, NULL}; /* the two parents of the next generation */
+        toy_create(&toy, LAYERS, widths);
+        toy_budget(&toy, &macs, 0.7);
+        strcpy(toy.space.config.strategy, "evolution");
+        toy.space.config.parents = 2.0 / 12;
+        toy.space.config.mutation = 0; /* with it no mutation is new: only shrunk ones are added */
+        toy.space.config.crossover = 1;
+        if (!crosses)
+            toy.space.config.crossover = 0, toy.space.config.mutation = 0.2;
+        run(&toy, &result);
+        assert_true(result.count > 12 && result.count <= 100);
+        for (int i = 0; i < result.count; i++) {
+            struct sample *sample = &result.samples[i];
+            assert_true(sample->metrics[0] <= toy.space.budgets[0]);
+            for (int j = 0; j < i; j++)
+                assert_false(subnetwork_equal(&sample->sub, &result.samples[j].sub));
+            for (int c = 0; crosses && i >= 12 && i < 24 && c < toy.network.choice_count; c++)
+                assert_true(sample->sub.option[c] == best[0]->sub.option[c] ||
+                            sample->sub.option[c] == best[1]->sub.option[c] ||
+                            sample->iteration > 1);
+            if (i >= 12)
+                continue;
+            if (best[0] == NULL || sample->score > best[0]->score)
+                best[1] = best[0], best[0] = sample;
+            else if (best[1] == NULL || sample->score > best[1]->score)
+                best[1] = sample;
+        }
+        toy_release(&toy);
+    }
 }
 
 static double target_of(const struct toy *toy, const struct sample *initial,
@@ -538,8 +583,8 @@ static void through_json(const struct toy *toy, struct result *changed) {
 
 static void replay_goes_on_as_if_never_stopped(void **state) {
     (void)state;
-    const char *names[] = {"multi_layer", "single_layer", "random"};
-    for (int i = 0; i < 3; i++) {
+    const char *names[] = {"multi_layer", "single_layer", "random", "evolution"};
+    for (int i = 0; i < 4; i++) {
         struct toy toy;
         toy_create(&toy, 4, widths);
         toy_budget(&toy, &macs, 0.7);
@@ -866,6 +911,7 @@ int main(void) {
         cmocka_unit_test(single_layer_tries_every_layer_once),
         cmocka_unit_test(several_budgets_hold_at_once),
         cmocka_unit_test(uniform_scaling_is_the_largest_that_fits),
+        cmocka_unit_test(evolution_inherits_from_the_best),
         cmocka_unit_test(random_search_gives_distinct_samples),
         cmocka_unit_test(small_spaces_are_walked_to_the_end),
         cmocka_unit_test(more_layers_where_these_are_too_few),

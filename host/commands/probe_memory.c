@@ -1,4 +1,5 @@
 #include "commands/probe.h"
+#include "search/scoring.h"
 #include "training/run.h"
 
 /* Passes have fixed shards from here on, so that what they hold grows by the image alone. */
@@ -22,6 +23,7 @@ static enum status line_of(struct pass_memory *memory, const struct config *conf
     int images = (LEAST_IMAGES + groups - 1) / groups * groups;
     options.groups = groups;
     options.backward = backward;
+    options.branches = backward ? 1 : SCORED_TOGETHER;
     options.shared_norm = backward && config->supernet.shared_norm;
     for (int i = 0; i < 2; i++) {
         options.images = (i + 1) * images;

@@ -7,16 +7,17 @@
 
 /* What rank 0 says before every round. */
 struct order {
-    int samples; /* of this round, for as many ranks from 0 on; 0: there is no more */
+    int samples; /* of this round; 0: there is no more */
     enum status ended;
 };
 
+/* Samples of one resolution, dealt to the ranks in their order. */
 struct round {
-    struct subnetwork *subs; /* [rank] */
-    struct sample **samples; /* [rank] whose scores these will be (rank 0) */
-    double *scores;          /* [rank] */
-    size_t *ends;            /* [rank] of the scores, in bytes */
-    int count, ranks;
+    struct subnetwork *subs;
+    struct sample **samples; /* whose scores these will be (rank 0) */
+    double *scores;
+    size_t *ends; /* [rank] of its scores, in bytes */
+    int count, most, ranks, resolution;
 };
 
 static void release(struct round *round) {
@@ -27,48 +28,66 @@ static void release(struct round *round) {
 }
 
 static enum status create(struct round *round, const struct run *run) {
-    size_t ranks = (size_t)cluster_ranks(run->cluster);
-    *round = (struct round){.ranks = (int)ranks};
+    size_t ranks = (size_t)cluster_ranks(run->cluster), most = ranks * SCORED_TOGETHER;
+    *round = (struct round){.most = (int)most, .ranks = (int)ranks};
     enum status status;
-    TRY_CLEANUP(allocate(&round->subs, ranks, sizeof *round->subs, "a round of samples"));
-    TRY_CLEANUP(allocate(&round->samples, ranks, sizeof(void *), "a round of samples"));
-    TRY_CLEANUP(allocate(&round->scores, ranks, sizeof *round->scores, "a round of samples"));
+    TRY_CLEANUP(allocate(&round->subs, most, sizeof *round->subs, "a round of samples"));
+    TRY_CLEANUP(allocate(&round->samples, most, sizeof(void *), "a round of samples"));
+    TRY_CLEANUP(allocate(&round->scores, most, sizeof *round->scores, "a round of samples"));
     TRY_CLEANUP(allocate(&round->ends, ranks, sizeof *round->ends, "a round of samples"));
-    for (size_t rank = 0; rank < ranks; rank++)
-        round->ends[rank] = (rank + 1) * sizeof *round->scores;
     return STATUS_OK;
 done:
     release(round);
     return status;
 }
 
+static enum status score_own(struct run *run, struct scorer *scorer, struct round *round) {
+    const struct subnetwork *own[SCORED_TOGETHER];
+    int rank = cluster_rank(run->cluster);
+    int first = cluster_share(round->count, rank, round->ranks);
+    int count = cluster_share(round->count, rank + 1, round->ranks) - first;
+    if (count == 0)
+        return STATUS_OK;
+    for (int i = 0; i < count; i++)
+        own[i] = &round->subs[first + i];
+    TRY(picture_sets_decode(&run->sets, subnetwork_resolution(&run->config.network, own[0]),
+                            run->pool));
+    return scorer_score(scorer, own, count, round->scores + first);
+}
+
 /* All ranks: the round's sub-networks are rank 0's, the scores everybody's. */
 static enum status score_round(struct run *run, struct scorer *scorer, struct round *round) {
-    int own = cluster_rank(run->cluster);
     TRY(cluster_broadcast(run->cluster, round->subs, (size_t)round->count * sizeof *round->subs));
-    if (own < round->count) {
-        const struct subnetwork *sub = &round->subs[own];
-        int resolution = subnetwork_resolution(&run->config.network, sub);
-        TRY(picture_sets_decode(&run->sets, resolution, run->pool));
-        TRY(scorer_score(scorer, sub, &round->scores[own]));
-    }
+    TRY(score_own(run, scorer, round));
+    for (int rank = 0; rank < round->ranks; rank++)
+        round->ends[rank] =
+            (size_t)cluster_share(round->count, rank + 1, round->ranks) * sizeof *round->scores;
     return cluster_gather(run->cluster, round->scores, round->ends);
+}
+
+/* The first samples without a score, as many of their resolution as a round takes. */
+static void fill_round(struct round *round, const struct run *run, struct sample *samples,
+                       const bool *scored, int count) {
+    round->count = 0;
+    for (int i = 0; i < count && round->count < round->most; i++) {
+        int resolution = subnetwork_resolution(&run->config.network, &samples[i].sub);
+        if (scored[i] || (round->count > 0 && resolution != round->resolution))
+            continue;
+        round->resolution = resolution;
+        round->subs[round->count] = samples[i].sub;
+        round->samples[round->count++] = &samples[i];
+    }
 }
 
 static enum status finish_round(struct run *run, struct scorer *scorer, struct sample_file *file,
                                 struct round *round) {
     struct order order = {.samples = round->count};
-    if (round->count == 0)
-        return STATUS_OK;
-    for (int i = 0; i < round->count; i++)
-        round->subs[i] = round->samples[i]->sub;
     TRY(cluster_broadcast(run->cluster, &order, sizeof order));
     TRY(score_round(run, scorer, round));
     for (int i = 0; i < round->count; i++) {
         round->samples[i]->score = round->scores[i];
         TRY(sample_file_keep_score(file, round->samples[i]));
     }
-    round->count = 0;
     return STATUS_OK;
 }
 
@@ -81,17 +100,20 @@ static enum status check_interrupt(struct run *run, const struct sample *next) {
 }
 
 static enum status score_all(struct run *run, struct scorer *scorer, struct sample_file *file,
-                             struct sample *samples, int count, struct round *round) {
-    for (int i = 0; i < count; i++) {
+                             struct sample *samples, bool *scored, int count, struct round *round) {
+    int done = 0;
+    for (int i = 0; i < count; i++)
+        done += scored[i] = samples[i].known || sample_file_score(file, &samples[i]);
+    while (done < count) {
         char line[128];
-        if (round->count == 0)
-            TRY(check_interrupt(run, &samples[i]));
-        if (!samples[i].known && !sample_file_score(file, &samples[i]))
-            round->samples[round->count++] = &samples[i];
-        if (round->count == round->ranks || i == count - 1)
-            TRY(finish_round(run, scorer, file, round));
-        snprintf(line, sizeof line, "search: iteration %d, sample %d of %d", samples[i].iteration,
-                 i + 1, count);
+        fill_round(round, run, samples, scored, count);
+        TRY(check_interrupt(run, round->samples[0]));
+        TRY(finish_round(run, scorer, file, round));
+        for (int i = 0; i < round->count; i++)
+            scored[round->samples[i] - samples] = true;
+        done += round->count;
+        snprintf(line, sizeof line, "search: iteration %d, sample %d of %d", samples[0].iteration,
+                 done, count);
         log_status_line(run->log, line);
     }
     return STATUS_OK;
@@ -100,8 +122,13 @@ static enum status score_all(struct run *run, struct scorer *scorer, struct samp
 enum status score_samples(struct run *run, struct scorer *scorer, struct sample_file *file,
                           struct sample *samples, int count) {
     struct round round;
+    bool *scored = NULL;
     TRY(create(&round, run));
-    enum status status = score_all(run, scorer, file, samples, count, &round);
+    enum status status =
+        allocate(&scored, (size_t)count, sizeof *scored, "the samples of an iteration");
+    if (status == STATUS_OK)
+        status = score_all(run, scorer, file, samples, scored, count, &round);
+    free(scored);
     release(&round);
     return status;
 }

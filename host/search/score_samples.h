@@ -1,4 +1,4 @@
-/* The samples of an iteration, scored in rounds: one for each rank, which scores it alone. Rank 0
+/* The samples of an iteration, scored in rounds: each rank scores some of them together. Rank 0
  * searches and keeps the files; the others help until it is over. What a sample scores depends on
  * the sample alone, so that the number of ranks changes no result. */
 #ifndef TAPER_SCORE_SAMPLES_H

@@ -5,10 +5,13 @@
 
 static enum status create(struct scorer *scorer, const struct network *supernet,
                           const struct ops *ops, struct pool *pool,
-                          const struct pass_options *options, const real *weights) {
-    TRY(evaluator_create(&scorer->evaluator, supernet, ops, pool, options));
-    TRY(allocate(&scorer->statistics, evaluator_statistics(scorer->evaluator)->size + READ_SLACK,
-                 sizeof(real), "a sub-network's statistics"));
+                          const struct pass_options *given, const real *weights) {
+    struct pass_options options = *given;
+    options.branches = SCORED_TOGETHER;
+    TRY(evaluator_create(&scorer->evaluator, supernet, ops, pool, &options));
+    size_t size = evaluator_statistics(scorer->evaluator)->size + READ_SLACK;
+    for (int i = 0; i < SCORED_TOGETHER; i++)
+        TRY(allocate(&scorer->statistics[i], size, sizeof(real), "a sub-network's statistics"));
     return evaluator_weights(scorer->evaluator, weights);
 }
 
@@ -25,17 +28,20 @@ enum status scorer_create(struct scorer *scorer, const struct network *supernet,
 
 void scorer_release(struct scorer *scorer) {
     evaluator_release(scorer->evaluator);
-    free(scorer->statistics);
+    for (int i = 0; i < SCORED_TOGETHER; i++)
+        free(scorer->statistics[i]);
     *scorer = (struct scorer){0};
 }
 
-enum status scorer_score(struct scorer *scorer, const struct subnetwork *sub, double *score) {
-    struct evaluation evaluation;
-    int resolution = subnetwork_resolution(scorer->network, sub);
-    TRY(evaluator_calibrate(scorer->evaluator, sub, &scorer->calibration[resolution],
-                            scorer->statistics));
-    TRY(evaluator_run(scorer->evaluator, sub, scorer->statistics, &scorer->holdout[resolution],
-                      &evaluation));
-    *score = evaluation.accuracy;
+enum status scorer_score(struct scorer *scorer, const struct subnetwork *const *subs, int count,
+                         double *scores) {
+    struct evaluation evaluations[SCORED_TOGETHER];
+    int resolution = subnetwork_resolution(scorer->network, subs[0]);
+    TRY(evaluator_calibrate_all(scorer->evaluator, subs, count, &scorer->calibration[resolution],
+                                scorer->statistics));
+    TRY(evaluator_run_all(scorer->evaluator, subs, count, (const real *const *)scorer->statistics,
+                          &scorer->holdout[resolution], evaluations));
+    for (int i = 0; i < count; i++)
+        scores[i] = evaluations[i].accuracy;
     return STATUS_OK;
 }

@@ -6,7 +6,8 @@
 #include <string.h>
 
 static const struct strategy_type *const types[] = {&strategy_multi_layer, &strategy_single_layer,
-                                                    &strategy_random, &strategy_uniform_scaling};
+                                                    &strategy_random, &strategy_uniform_scaling,
+                                                    &strategy_evolution};
 
 static enum status find_type(const char *name, const struct strategy_type **type) {
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
@@ -17,7 +18,7 @@ static enum status find_type(const char *name, const struct strategy_type **type
     }
     return fail(STATUS_USAGE,
                 "search.strategy \"%s\" is none of \"multi_layer\", \"single_layer\", \"random\", "
-                "\"uniform_scaling\"",
+                "\"uniform_scaling\", \"evolution\"",
                 name);
 }
 

@@ -28,7 +28,11 @@ struct search_config {
         double share; /* a share of the initial network's metric */
     } budgets[MAX_BUDGETS];
     int samples;          /* multi_layer: J; random: per answer; single_layer: has one per layer */
-    int total_samples;    /* random: how many in all */
+    int total_samples;    /* random, evolution: how many in all */
+    int population;       /* evolution: samples of a generation */
+    double parents;       /* the best of all so far that have children, share of the population */
+    double mutation;      /* probability that a choice of a mutated parent is drawn anew */
+    double crossover;     /* share of the children that have two parents; others are mutated */
     int layers;           /* multi_layer: L */
     double reduction;     /* R0, a share of the initial metric */
     double decay;         /* d */

@@ -5,6 +5,6 @@
 #include "search/strategy.h"
 
 extern const struct strategy_type strategy_multi_layer, strategy_single_layer, strategy_random,
-    strategy_uniform_scaling;
+    strategy_uniform_scaling, strategy_evolution;
 
 #endif
