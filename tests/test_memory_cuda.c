@@ -67,6 +67,11 @@ static enum status take_velocity(struct training *training) {
     return take(training, &training->velocity);
 }
 
+/* Not again after a step that failed: what was laid out of the weights must still be known. */
+static enum status set_weights(struct training *training) {
+    return pass_set_parameters(training->pass, training->weights);
+}
+
 /* The first is done call by call, the second recorded, the third replayed. */
 static enum status step(struct training *training) {
     struct pass_result result;
@@ -78,7 +83,6 @@ static enum status step(struct training *training) {
         groups[g] = (struct batch_group){&subs[g], PASS_IMAGES / GROUPS};
     }
     TRY(pass_set_groups(training->pass, groups, GROUPS));
-    TRY(pass_set_parameters(training->pass, training->weights));
     return pass_forward_backward(training->pass, &batch, training->gradient, &result);
 }
 
@@ -97,8 +101,8 @@ static enum status read_result(struct training *training) {
 }
 
 static enum status (*const stages[])(struct training *) = {
-    create, take_weights, take_gradient, take_velocity, step,       update,
-    step,   update,       step,          update,        read_result};
+    create,      take_weights, take_gradient, take_velocity, set_weights, step,   update,
+    set_weights, step,         update,        set_weights,   step,        update, read_result};
 enum { FIRST_STEP = 4, STAGES = sizeof stages / sizeof *stages };
 
 /* From the stage that failed, or the first, on. */
