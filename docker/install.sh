@@ -9,4 +9,5 @@ $as_root apt-get update -q
 $as_root apt-get install -y -q --no-install-recommends \
     gcc g++ libc6-dev cmake ninja-build pkg-config \
     libyaml-dev libjansson-dev zlib1g-dev libpng-dev libjpeg-dev libxxhash-dev libcmocka-dev \
-    dataset-fashion-mnist libprotobuf-c-dev protobuf-c-compiler libonnx-dev python3
+    dataset-fashion-mnist libprotobuf-c-dev protobuf-c-compiler libonnx-dev python3 \
+    libopenmpi-dev openmpi-bin

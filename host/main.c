@@ -21,7 +21,7 @@ static void print_help(FILE *file) {
         fprintf(file, "  %-10s %s\n", commands[i]->name, commands[i]->summary);
     fputs("\nOptions of a command: taper COMMAND --help\n"
           "Exit codes: 0 done, 1 failed, 2 bad usage or configuration, 3 interrupted with "
-          "everything saved\n",
+          "everything saved, 4 another rank was lost\n",
           file);
 }
 
@@ -54,7 +54,7 @@ int main(int argc, char **argv) {
     enum status status = dispatch(argc, argv);
     if (status == STATUS_OK && (fflush(stdout) != 0 || ferror(stdout)))
         status = fail(STATUS_FAILED, "cannot write to the standard output");
-    if (status != STATUS_OK)
+    if (status != STATUS_OK && failure()[0] != '\0') /* else the ranks have said it */
         fprintf(stderr, "%s: %s\n", status == STATUS_INTERRUPTED ? "interrupted" : "error",
                 failure());
     return status;

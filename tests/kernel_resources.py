@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """What the CUDA kernels take of a multiprocessor, without a card: registers, shared memory, spills.
 
-    kernel_resources.py [--nvcc NVCC] [--update]
+    kernel_resources.py BUILD [--update]
 
-Compiles kernels/*.cu for sm_80 and sm_90, warnings as errors, and fails with a sentence for each
+Reads what the compiler said while it built the CUDA backend in BUILD (keep_kernel_report.sh) for sm_80
+and sm_90, and fails with a sentence for each
   - kernel whose largest block does not fit into a multiprocessor's registers,
   - kernel that takes more registers or static shared memory, or spills more bytes, than
     kernel_resources.txt allows: it names the kernels that spill at all, with their bytes.
@@ -11,12 +12,10 @@ Compiles kernels/*.cu for sm_80 and sm_90, warnings as errors, and fails with a 
 under the release of nvcc that wrote it.
 """
 import argparse
-import concurrent.futures
 import pathlib
 import re
 import subprocess
 import sys
-import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TABLE = ROOT / "tests" / "kernel_resources.txt"
@@ -24,32 +23,28 @@ ARCHITECTURES = ("80", "90")
 REGISTERS = 65536  # of a multiprocessor
 GRANULE = 8  # registers of a thread are handed out in such steps
 WIDEST_BLOCK = 1024  # of a kernel without __launch_bounds__
-AT_ONCE = 2
 COLUMNS = {"80": "registers on sm_80", "90": "registers on sm_90",
            "shared": "bytes of shared memory", "spill80": "bytes of spills on sm_80",
            "spill90": "bytes of spills on sm_90"}
 
-OPTIONS = ["-std=c++17", "-O3", "-Werror", "all-warnings", "-Xcompiler", "-Wall,-Wextra,-Werror",
-           "-Xptxas", "-v", f"-I{ROOT / 'host'}", f"-I{ROOT / 'kernels'}"]
 
 
-def nvcc_release(nvcc):
+def compiler_release(build):
+    """Of the nvcc that the build used."""
+    cache = (build / "CMakeCache.txt").read_text()
+    nvcc = re.search(r"^CMAKE_CUDA_COMPILER:\w+=(.+)$", cache, re.MULTILINE).group(1)
     text = subprocess.run([nvcc, "--version"], capture_output=True, text=True, check=True).stdout
     return re.search(r"release ([\d.]+)", text).group(1)
 
 
-def compile_source(nvcc, source):
-    """ptxas's report and, by architecture, the PTX."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [nvcc, *OPTIONS, "--keep", "--keep-dir", folder, "-c", source]
-        for sm in ARCHITECTURES:
-            command += ["-gencode", f"arch=compute_{sm},code=sm_{sm}"]
-        done = subprocess.run([*command, "-o", f"{folder}/object.o"], capture_output=True, text=True)
-        if done.returncode != 0:
-            sys.exit(f"{source.name} does not compile:\n{done.stdout}{done.stderr}")
-        ptx = {sm: "".join(file.read_text() for file in pathlib.Path(folder).glob(f"*compute_{sm}.ptx"))
-               for sm in ARCHITECTURES}
-    return done.stdout + done.stderr, ptx
+def kept_of(build, source):
+    """ptxas's report of a source and, by architecture, the PTX."""
+    folders = list(build.glob(f"**/{source.name}.o.kept"))
+    if len(folders) != 1:
+        sys.exit(f"{build} has {len(folders)} reports of {source.name}: build the target taper_cuda there")
+    ptx = {sm: "".join(file.read_text() for file in folders[0].glob(f"*compute_{sm}.ptx"))
+           for sm in ARCHITECTURES}
+    return (folders[0] / "report").read_text(), ptx
 
 
 def block_bounds(ptx):
@@ -92,9 +87,9 @@ def demangle(names):
             for mangled, plain in zip(names, text.splitlines())}
 
 
-def measure(nvcc, source):
+def measure(build, source):
     """{kernel: {architecture: registers, "shared": bytes}} and sentences about what is too much."""
-    report, ptx = compile_source(nvcc, source)
+    report, ptx = kept_of(build, source)
     bounds = {sm: block_bounds(text) for sm, text in ptx.items()}
     rows = list(parse_report(report))
     plain = demangle({function for _, function, *_ in rows})
@@ -114,13 +109,12 @@ def measure(nvcc, source):
     return kernels, offenders
 
 
-def measure_all(nvcc):
+def measure_all(build):
     kernels, offenders = {}, []
-    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        for found, bad in pool.map(lambda source: measure(nvcc, source),
-                                   sorted((ROOT / "kernels").glob("*.cu"))):
-            kernels.update(found)
-            offenders += bad
+    for source in sorted((ROOT / "kernels").glob("*.cu")):
+        found, bad = measure(build, source)
+        kernels.update(found)
+        offenders += bad
     return kernels, offenders
 
 
@@ -160,11 +154,11 @@ def compare(kernels, allowed):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nvcc", default="nvcc")
+    parser.add_argument("build", type=pathlib.Path)
     parser.add_argument("--update", action="store_true", help=f"write {TABLE.name} anew")
     arguments = parser.parse_args()
-    release = nvcc_release(arguments.nvcc)
-    kernels, offenders = measure_all(arguments.nvcc)
+    release = compiler_release(arguments.build)
+    kernels, offenders = measure_all(arguments.build)
     if arguments.update:
         write_table(kernels, release)
     else:

@@ -193,6 +193,31 @@ static void without_augmentation_pictures_are_themselves(void **state) {
     loader_release(loader);
 }
 
+/* Ranks that make a part each make the batch of one. */
+static void parts_of_a_batch_are_the_batch(void **state) {
+    (void)state;
+    static const int ends[] = {0, 3, 4, BATCH};
+    struct loader *whole = augmented_loader();
+    for (int part = 0; part < 3; part++) {
+        struct loader_options options = options_of(&with_crops);
+        options.own_first = ends[part];
+        options.own_images = ends[part + 1] - ends[part];
+        struct loader *loader = loader_of(&options);
+        assert_int_equal(loader_batches(loader), BATCHES);
+        for (int64_t step = 0; step < 2 * BATCHES; step++) {
+            struct copied_batch expected = copy_of(whole, step);
+            struct loaded_batch batch;
+            assert_int_equal(loader_batch(loader, step, &batch), STATUS_OK);
+            assert_memory_equal(batch.pictures, expected.pictures + ends[part] * PICTURE,
+                                (size_t)options.own_images * PICTURE);
+            assert_memory_equal(batch.labels, expected.labels + ends[part],
+                                (size_t)options.own_images * sizeof(int));
+        }
+        loader_release(loader);
+    }
+    loader_release(whole);
+}
+
 enum { SMALL = 3 * 2 * CHANNELS };
 static atomic_int wrong_epochs; /* that threads of a loader met */
 
@@ -485,6 +510,7 @@ static int run_with(int count) {
         cmocka_unit_test(every_image_comes_once_per_epoch),
         cmocka_unit_test(crops_and_flips_are_even),
         cmocka_unit_test(without_augmentation_pictures_are_themselves),
+        cmocka_unit_test(parts_of_a_batch_are_the_batch),
         cmocka_unit_test(a_step_has_the_pictures_of_its_feed),
         cmocka_unit_test(padding_may_exceed_the_picture),
         cmocka_unit_test(any_order_of_asking_gives_the_same_batches),

@@ -189,7 +189,12 @@ static void packs_of_other_classes_do_not_go_together(void **state) {
     struct picture_source *source;
     sources_pack("shards", DATA_TEST, sources_path("packs/val.pack")); /* without names */
     assert_int_equal(picture_source_open(&source, &config, DATA_TEST, NULL), STATUS_USAGE);
-    assert_sentence("have not the same classes");
+    assert_sentence("packed anew, with the same classes: class 0, 'ant' in ");
+    unlink(sources_path("packs/val.pack"));
+    sources_run("mv folder/train/bee folder/train/cow");
+    sources_pack("folder", DATA_TEST, sources_path("packs/val.pack"));
+    assert_int_equal(picture_source_open(&source, &config, DATA_TEST, NULL), STATUS_USAGE);
+    assert_sentence("packed anew, with the same classes: class 1 is 'cow' in ");
     unlink(sources_path("packs/train.pack")); /* nobody knows better */
     assert_int_equal(picture_source_open(&source, &config, DATA_TEST, NULL), STATUS_OK);
     picture_source_close(source);

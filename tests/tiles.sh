@@ -9,6 +9,7 @@ mkdir -p "$folder/pictures" "$folder/pack"
 fail() {
     echo "tiles.sh: $1" >&2
     tail -n 20 "$folder/output.txt" >&2
+    [ ! -e "$folder/error.txt" ] || cat "$folder/error.txt" >&2
     exit 1
 }
 
@@ -43,13 +44,20 @@ for source in folder shards pack; do
     grep -q "^test: 64 pictures of 4 classes" "$folder/info-$source.txt" || fail "not all of $source"
     cmp "$folder/info-folder.txt" "$folder/info-$source.txt" || fail "another info of $source"
 done
-for source in folder shards pack; do
-    # shellcheck disable=SC2086
-    "$taper" run "$config" --out "$folder/run-$source" --set data.source=$source \
+# Shards have numbers alone: a list names their classes.
+for picture in 0 1 2 3; do printf 'waves-%d\twaves %d\n' $picture $picture; done >"$folder/classes.txt"
+# shellcheck disable=SC2086
+run() { # SOURCE OUT ARGUMENT...
+    source=$1 out=$2
+    shift 2
+    "$taper" run "$config" --out "$folder/$out" --set data.source=$source \
         --set "data.folder=$folder/$source" $small --set supernet.epochs=1 --set train.epochs=1 \
-        --set supernet.batch_images=32 --set search.samples=2 --set search.reduction=0.3 \
-        >>"$folder/output.txt" 2>&1 || fail "no run on $source"
-done
+        --set supernet.batch_images=32 --set search.samples=2 --set search.reduction=0.3 "$@" \
+        >>"$folder/output.txt" 2>"$folder/error.txt"
+}
+run folder run-folder || fail "no run on a folder"
+run pack run-pack || fail "no run on packs"
+run shards run-shards --set "data.class_list=$folder/classes.txt" || fail "no run on shards"
 # All but the hash of the keys, which name the source.
 python3 - "$folder" >&2 <<'END' || fail "the sources differ"
 import json, struct, sys
@@ -65,6 +73,42 @@ for source in ("shards", "pack"):
         assert tensors(one + name) == tensors(other + name), source + name
     assert samples(one + "/search.jsonl") == samples(other + "/search.jsonl"), source
 END
+
+# Whatever shows classes has their names.
+for source in folder shards pack; do
+    name=waves-2
+    [ $source != shards ] || name='waves 2'
+    "$taper" evaluate "$folder/run-$source" >"$folder/evaluate.txt" || fail "no evaluation of $source"
+    "$taper" predict "$folder/run-$source" "$folder"/folder/test/*/* >"$folder/predict.txt" ||
+        fail "no prediction of $source"
+    for file in evaluate.txt predict.txt run-$source/evaluation.json run-$source/report.html \
+        run-$source/classes.txt; do
+        grep -qF "$name" "$folder/$file" || fail "no class is named in $file of $source"
+    done
+done
+
+# What is wrong with the pictures as a whole ends a run before its work: a class of the test part that
+# the training part has not; and, where a run goes on, another class than before.
+refused() { # WORDS OUT
+    code=0
+    run folder "$2" || code=$?
+    [ $code -eq 2 ] || fail "exit code $code, not 2: $1"
+    [ "$(wc -l <"$folder/error.txt")" -eq 1 ] || fail "not one sentence: $1"
+    grep -qF "$1" "$folder/error.txt" || fail "no '$1'"
+}
+mkdir "$folder/folder/test/dog"
+refused "folder/test/dog is no class" run-dog
+[ ! -e "$folder/run-dog/supernet.safetensors" ] || fail "it was trained before"
+rmdir "$folder/folder/test/dog"
+mv "$folder/folder/train/waves-3" "$folder/folder/train/weaves-3"
+cp -a "$folder/run-folder" "$folder/run-other"
+rm "$folder/run-other/found.safetensors"
+refused "class 3 is 'weaves-3' in $folder/folder/train, but 'waves-3' in $folder/run-other/classes.txt" run-other
+[ ! -e "$folder/run-other/found.safetensors" ] || fail "it was trained all the same"
+cmp "$folder/run-folder/classes.txt" "$folder/run-other/classes.txt" >&2 || fail "other classes are kept"
+run folder run-folder || fail "a finished run does not say so"
+mv "$folder/folder/train/weaves-3" "$folder/folder/train/waves-3"
+
 # predict sees a file as evaluation does, also one that is no square: its answers beside the logits
 # of `evaluate`.
 for picture in 0 1 2 3; do
@@ -89,6 +133,7 @@ for number, (answer, label) in enumerate(zip(answers, labels)):
     row = logits[4 * number:4 * number + 4]
     share = [math.exp(x - max(row)) for x in row]
     assert answer["label"] == row.index(max(row)), answer["path"]
+    assert answer["class"] == "waves-%d" % answer["label"], answer["class"]
     for ours, theirs in zip(answer["probabilities"], share):
         assert abs(ours - theirs / sum(share)) < 1e-7, answer["path"]
 END

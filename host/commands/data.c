@@ -50,6 +50,10 @@ enum status data_for_parts(const struct options *options, struct data_work *work
     return STATUS_OK;
 }
 
+struct class_names data_class_names(const struct data_work *work) {
+    return (struct class_names){&work->config.data, picture_source_class_list(work->source)};
+}
+
 enum status data_count_classes(const struct data_work *work, int **counts) {
     TRY(allocate(counts, (size_t)picture_source_classes(work->source), sizeof **counts,
                  "the classes"));

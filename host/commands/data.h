@@ -4,7 +4,7 @@
 
 #include "commands/commands.h"
 #include "commands/options.h"
-#include "data/picture_source.h"
+#include "data/class_names.h"
 
 #include <stdio.h>
 
@@ -47,6 +47,9 @@ enum status data_for_parts(const struct options *options, struct data_work *work
 
 /* How many pictures each class of the open part has; the caller's to free(). */
 enum status data_count_classes(const struct data_work *work, int **counts);
+
+/* As data.classes names them, else as the open part does. */
+struct class_names data_class_names(const struct data_work *work);
 
 /* "train" or "test" */
 const char *data_part_name(enum data_part part);

@@ -36,6 +36,7 @@ static void take_picture(const struct picture_source *source, int picture,
 
 static void print_part(const struct data_work *work, const struct part_facts *facts) {
     const struct picture_source *source = work->source;
+    const struct class_names names = data_class_names(work);
     char count[FORMAT_SIZE], bytes[FORMAT_SIZE], least[FORMAT_SIZE], most[FORMAT_SIZE];
     char name[MAX_CLASS_NAME];
     printf("%s: %s pictures of %d classes, %s", data_part_name(work->part),
@@ -50,7 +51,7 @@ static void print_part(const struct data_work *work, const struct part_facts *fa
                facts->missing);
     data_print_sentences(stdout, "bad", picture_source_faults(source));
     for (int label = 0; label < picture_source_classes(source); label++)
-        printf("  %5d  %-32s %10s  %s\n", label, picture_source_class_name(source, label, name),
+        printf("  %5d  %-32s %10s  %s\n", label, class_name(&names, label, name),
                format_count(count, facts->classes[label].pictures),
                format_bytes(bytes, (double)facts->classes[label].bytes));
 }

@@ -67,6 +67,7 @@ static void verify_piece(void *context, int picture, int worker) {
 
 /* Of each class with bad pictures a line, then all of them by name. */
 static enum status print_bad(const struct verification *all, const struct data_work *work) {
+    const struct class_names names = data_class_names(work);
     char name[MAX_CLASS_NAME];
     int *counts;
     TRY(data_count_classes(work, &counts));
@@ -74,7 +75,7 @@ static enum status print_bad(const struct verification *all, const struct data_w
         int bad = counts[label] - atomic_load(&all->good[label]);
         if (bad > 0)
             printf("%s: class %s: %d of %d pictures are bad\n", data_part_name(work->part),
-                   picture_source_class_name(work->source, label, name), bad, counts[label]);
+                   class_name(&names, label, name), bad, counts[label]);
     }
     free(counts);
     data_print_sentences(stdout, "bad", bad_pictures_list(all->bad));

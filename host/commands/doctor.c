@@ -1,4 +1,6 @@
-/* taper doctor: what this build and this machine are, and whether CUDA works here. */
+/* taper doctor: what this build and this machine are, and whether several ranks and CUDA work here.
+ */
+#include "cluster/transport.h"
 #include "commands/commands.h"
 #include "report/format.h"
 #include "supernet/backend.h"
@@ -83,6 +85,14 @@ static void print_backend(const char *file) {
     failure_clear();
 }
 
+static void print_ranks(void) {
+    char path[PATH_MAX];
+    if (transport_check(2, path) == STATUS_OK)
+        return print_line("ranks", path);
+    print_line("ranks", failure());
+    failure_clear();
+}
+
 static const char *backend = "";
 
 static error_t parse(int key, char *argument, struct argp_state *state) {
@@ -108,6 +118,7 @@ static enum status execute(int argc, char **argv) {
         return fail(STATUS_USAGE, "the arguments cannot be read");
     print_line("taper", TAPER_VERSION ", " TAPER_BUILD ", " VECTORS);
     print_machine();
+    print_ranks();
     print_backend(backend);
     return STATUS_OK;
 }

@@ -13,7 +13,7 @@ static void most_mistaken(const struct tables *tables, const struct confusion **
         wrong[tables->confusions[i].label] = &tables->confusions[i];
 }
 
-static enum status print_classes(const struct tables *tables, const struct data_config *data) {
+static enum status print_classes(const struct tables *tables, const struct class_names *names) {
     char name[MAX_CLASS_NAME], other[MAX_CLASS_NAME];
     const struct confusion **wrong;
     TRY(allocate(&wrong, (size_t)tables->classes, sizeof(void *), "the classes"));
@@ -21,11 +21,11 @@ static enum status print_classes(const struct tables *tables, const struct data_
     printf("\n%-20s %7s %7s   most often taken for\n", "class", "images", "right");
     for (int label = 0; label < tables->classes; label++) {
         const struct class_count *count = &tables->of_class[label];
-        printf("%-20s %7d", class_name(data, label, name), count->images);
+        printf("%-20s %7d", class_name(names, label, name), count->images);
         if (count->images > 0)
             printf(" %5.1f %%", 100.0 * count->correct / count->images);
         if (wrong[label] != NULL)
-            printf("   %s (%d)", class_name(data, wrong[label]->predicted, other),
+            printf("   %s (%d)", class_name(names, wrong[label]->predicted, other),
                    wrong[label]->images);
         putchar('\n');
     }
@@ -50,30 +50,31 @@ static void print_matrix(const struct tables *tables) {
     putchar('\n');
 }
 
-static void print_confused(const struct tables *tables, const struct data_config *data) {
+static void print_confused(const struct tables *tables, const struct class_names *names) {
     char name[MAX_CLASS_NAME];
     printf("\n%-20s %7s   most often taken for\n", "confused", "images");
     for (int i = 0; i < tables->confusion_count && i < MOST_PRINTED; i++) {
         const struct confusion *confusion = &tables->confusions[i];
-        printf("%-20s %7d", class_name(data, confusion->label, name), confusion->images);
-        printf("   %s\n", class_name(data, confusion->predicted, name));
+        printf("%-20s %7d", class_name(names, confusion->label, name), confusion->images);
+        printf("   %s\n", class_name(names, confusion->predicted, name));
     }
 }
 
 static enum status say(struct run *run, const char *name, const struct tables *tables) {
     double top1 = (double)tables->top1 / tables->images,
            top5 = (double)tables->top5 / tables->images;
+    const struct class_names names = run_class_names(run);
     TRY(log_event(run->log, "{s:s, s:s, s:f, s:f, s:f}", "event", "evaluation", "network", name,
                   "test_accuracy", top1, "top5", top5, "loss", tables->loss));
     TRY(log_say(run->log,
                 "%.2f %% of the test images right (%d of %d), %.2f %% among the first five, loss "
                 "%.4f",
                 100 * top1, tables->top1, tables->images, 100 * top5, tables->loss));
-    TRY(print_classes(tables, &run->config.data));
+    TRY(print_classes(tables, &names));
     if (tables->classes <= MOST_PRINTED)
         print_matrix(tables);
     else
-        print_confused(tables, &run->config.data);
+        print_confused(tables, &names);
     return STATUS_OK;
 }
 

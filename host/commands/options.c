@@ -17,7 +17,8 @@ enum {
     KEY_PREDICTIONS,
     KEY_JSON,
     KEY_PART,
-    KEY_SHORT_SIDE
+    KEY_SHORT_SIDE,
+    KEY_RANKS
 };
 
 #define SET_OPTION                                                                                 \
@@ -35,9 +36,14 @@ enum {
     }
 #define COMMON_OPTIONS DATA_OPTIONS, PLACE_OPTIONS
 
+#define RANKS_OPTION                                                                               \
+    { "ranks", KEY_RANKS, "N", 0, "Share the work among N processes, which mpirun starts", 0 }
+
 static const struct argp_option plain_options[] = {COMMON_OPTIONS, {0}};
+static const struct argp_option ranks_options[] = {COMMON_OPTIONS, RANKS_OPTION, {0}};
 static const struct argp_option supernet_options[] = {
     COMMON_OPTIONS,
+    RANKS_OPTION,
     {"supernet", KEY_SUPERNET, "FILE", 0, "Take this super-network instead of training one", 0},
     {0}};
 #define POINT_OPTIONS                                                                              \
@@ -47,7 +53,8 @@ static const struct argp_option supernet_options[] = {
     {                                                                                              \
         "sample", KEY_SAMPLE, "N", 0, "Sample N of search.jsonl instead of the network found", 0   \
     }
-static const struct argp_option point_options[] = {COMMON_OPTIONS, POINT_OPTIONS, {0}};
+static const struct argp_option point_options[] = {
+    COMMON_OPTIONS, RANKS_OPTION, POINT_OPTIONS, {0}};
 static const struct argp_option export_options[] = {
     COMMON_OPTIONS,
     POINT_OPTIONS,
@@ -143,6 +150,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
     case KEY_SHORT_SIDE:
         options->short_side = parse_number(argument, "--short-side", state);
         return 0;
+    case KEY_RANKS:
+        options->ranks = parse_number(argument, "--ranks", state);
+        if (options->ranks < 1)
+            argp_error(state, "--ranks %s: at least 1 works", argument);
+        return 0;
     case KEY_FORMAT:
         if (strcmp(argument, "onnx") != 0 && strcmp(argument, "pytorch") != 0)
             argp_error(state, "--format %s is neither onnx nor pytorch", argument);
@@ -184,11 +196,11 @@ static error_t parse(int key, char *argument, struct argp_state *state) {
 enum status options_parse(struct options *options, enum options_kind kind, const char *summary,
                           int argc, char **argv) {
     static const struct argp_option *const known[] = {
-        [OPTIONS_PLAIN] = plain_options,       [OPTIONS_SUPERNET] = supernet_options,
-        [OPTIONS_POINT] = point_options,       [OPTIONS_EXPORT] = export_options,
-        [OPTIONS_EVALUATE] = evaluate_options, [OPTIONS_PREDICT] = predict_options,
-        [OPTIONS_LATENCY] = latency_options,   [OPTIONS_DATA] = data_options,
-        [OPTIONS_PACK] = pack_options};
+        [OPTIONS_PLAIN] = plain_options,       [OPTIONS_RANKS] = ranks_options,
+        [OPTIONS_SUPERNET] = supernet_options, [OPTIONS_POINT] = point_options,
+        [OPTIONS_EXPORT] = export_options,     [OPTIONS_EVALUATE] = evaluate_options,
+        [OPTIONS_PREDICT] = predict_options,   [OPTIONS_LATENCY] = latency_options,
+        [OPTIONS_DATA] = data_options,         [OPTIONS_PACK] = pack_options};
     const struct argp argp = {.options = known[kind],
                               .parser = parse,
                               .args_doc =

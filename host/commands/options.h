@@ -10,10 +10,11 @@ enum { MAX_SETTINGS = 256, SETTING_SIZE = 1024 };
 
 enum options_kind {
     OPTIONS_PLAIN,
-    OPTIONS_SUPERNET, /* and --supernet FILE */
-    OPTIONS_POINT,    /* and --point N or --sample N */
-    OPTIONS_EXPORT,   /* those, and --format FORMAT, --keep-norms */
-    OPTIONS_EVALUATE, /* those, and --predictions FILE */
+    OPTIONS_RANKS,    /* and --ranks N */
+    OPTIONS_SUPERNET, /* those, and --supernet FILE */
+    OPTIONS_POINT,    /* --ranks N, and --point N or --sample N */
+    OPTIONS_EXPORT,   /* --point N or --sample N, --format FORMAT and --keep-norms */
+    OPTIONS_EVALUATE, /* --point N or --sample N, and --predictions FILE */
     OPTIONS_PREDICT,  /* a run folder, pictures, --point N or --sample N, and --json */
     OPTIONS_LATENCY,  /* the common ones, --point N or --sample N, and --json */
     OPTIONS_DATA,     /* of the common ones --set and --threads; and --part PART */
@@ -36,6 +37,7 @@ struct options {
     int sample;       /* or of search.jsonl; both -1: the network found */
     int picture_count;
     char **pictures; /* arguments behind the first */
+    int ranks;       /* 0: not given */
     int setting_count;
     const char *settings[MAX_SETTINGS];
     char threads[64], device[64], out[SETTING_SIZE];

@@ -2,6 +2,7 @@
 #include "commands/commands.h"
 #include "commands/options.h"
 #include "commands/steps.h"
+#include "data/class_names.h"
 #include "data/picture_file.h"
 #include "support/memory.h"
 #include "training/picture_sets.h"
@@ -59,14 +60,14 @@ static void print_name(const struct picture_origin *origin, int image) {
 enum { SHOWN = 3 };
 
 /* "Sneaker 98.3 %, Sandal 1.2 %, Bag 0.1 %" */
-static void print_likeliest(const struct data_config *data, double *probabilities, int classes) {
+static void print_likeliest(const struct class_names *names, double *probabilities, int classes) {
     char name[MAX_CLASS_NAME];
     for (int n = 0; n < SHOWN && n < classes; n++) {
         int best = 0;
         for (int c = 1; c < classes; c++)
             if (probabilities[c] > probabilities[best])
                 best = c;
-        printf("%s %s %.1f %%", n ? "," : ":", class_name(data, best, name),
+        printf("%s %s %.1f %%", n ? "," : ":", class_name(names, best, name),
                100 * probabilities[best]);
         probabilities[best] = -1; /* said */
     }
@@ -74,7 +75,7 @@ static void print_likeliest(const struct data_config *data, double *probabilitie
 }
 
 static enum status print_json(const struct picture_origin *origin, int image,
-                              const struct data_config *data, const double *probabilities,
+                              const struct class_names *names, const double *probabilities,
                               int classes, int best) {
     char name[MAX_CLASS_NAME];
     json_t *list = json_array();
@@ -82,7 +83,7 @@ static enum status print_json(const struct picture_origin *origin, int image,
         json_array_append_new(list, json_real(probabilities[c]));
     json_t *index = origin->first < 0 ? json_null() : json_integer(origin->first + image);
     json_t *object = json_pack("{s:s, s:o, s:i, s:s, s:f, s:o}", "path", origin->path, "index",
-                               index, "label", best, "class", class_name(data, best, name),
+                               index, "label", best, "class", class_name(names, best, name),
                                "probability", probabilities[best], "probabilities", list);
     int error = object ? json_dumpf(object, stdout, JSON_REAL_PRECISION(9)) : -1;
     json_decref(object);
@@ -94,8 +95,8 @@ static enum status print_json(const struct picture_origin *origin, int image,
 }
 
 static enum status print_picture(const struct picture_origin *origin, int image,
-                                 const struct config *config, double *probabilities, int classes,
-                                 bool json) {
+                                 const struct class_names *names, double *probabilities,
+                                 int classes, bool json) {
     int best = 0;
     for (int c = 0; c < classes; c++) {
         if (!isfinite(probabilities[c]))
@@ -105,13 +106,13 @@ static enum status print_picture(const struct picture_origin *origin, int image,
             best = c;
     }
     if (json)
-        return print_json(origin, image, &config->data, probabilities, classes, best);
+        return print_json(origin, image, names, probabilities, classes, best);
     print_name(origin, image);
-    print_likeliest(&config->data, probabilities, classes);
+    print_likeliest(names, probabilities, classes);
     return STATUS_OK;
 }
 
-static enum status print_all(const struct part *parts, const struct config *config,
+static enum status print_all(const struct part *parts, const struct class_names *names,
                              const struct options *options, const real *logits, int classes) {
     double *probabilities;
     enum status status = STATUS_OK;
@@ -119,7 +120,7 @@ static enum status print_all(const struct part *parts, const struct config *conf
     for (int i = 0; i < options->picture_count; i++) {
         for (int image = 0; image < parts[i].pictures.count; image++, logits += classes) {
             probabilities_of(logits, classes, probabilities);
-            TRY_CLEANUP(print_picture(&parts[i].origin, image, config, probabilities, classes,
+            TRY_CLEANUP(print_picture(&parts[i].origin, image, names, probabilities, classes,
                                       options->json));
         }
     }
@@ -135,22 +136,26 @@ static enum status answer(struct trained *trained, const struct config *config,
                           const struct options *options) {
     struct part *parts;
     struct pictures all = {0};
+    struct class_list list = {0};
+    const struct class_names names = {&config->data, &list};
     real *logits = NULL;
     int classes = trained->network.classes;
     enum status status;
     TRY(allocate(&parts, (size_t)options->picture_count, sizeof *parts, "the list of pictures"));
+    TRY_CLEANUP(class_names_read(&list, &config->data, config->out));
     TRY_CLEANUP(load_parts(parts, options, config, &trained->network));
     TRY_CLEANUP(join(parts, options->picture_count, &all));
     TRY_CLEANUP(allocate(&logits, (size_t)all.count * (size_t)classes + READ_SLACK, sizeof *logits,
                          "logits"));
     TRY_CLEANUP(trained_predict(trained, &all, logits));
-    TRY_CLEANUP(print_all(parts, config, options, logits, classes));
+    TRY_CLEANUP(print_all(parts, &names, options, logits, classes));
 done:
     for (int i = 0; i < options->picture_count; i++)
         pictures_release(&parts[i].pictures);
     free(parts);
     free(logits);
     pictures_release(&all);
+    class_list_release(&list);
     return status;
 }
 

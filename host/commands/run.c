@@ -6,7 +6,11 @@
 
 static enum status all_steps(struct run *run, const struct options *options) {
     bool trained;
-    TRY(supernet_is_done(run, &trained));
+    TRY(run_decide(run, supernet_is_done, &trained));
+    if (!trained) {
+        TRY(run_load_pictures(run));
+        TRY(run_check_test_pictures(run));
+    }
     TRY(train_supernet(run));
     if (!trained) /* else the page waits: what follows may refuse the folder */
         TRY(steps_report(run));
@@ -17,12 +21,8 @@ static enum status all_steps(struct run *run, const struct options *options) {
 
 static enum status execute(int argc, char **argv) {
     struct options options;
-    struct run run;
     TRY(options_parse(&options, OPTIONS_SUPERNET, command_run.summary, argc, argv));
-    TRY(steps_begin(&run, &options, true));
-    enum status status = all_steps(&run, &options);
-    run_close(&run);
-    return status;
+    return steps_execute(&options, argv, STEPS_SEARCH, all_steps);
 }
 
 const struct command command_run = {

@@ -3,16 +3,16 @@
 #include "commands/steps.h"
 #include "search/run_search.h"
 
+static enum status work(struct run *run, const struct options *options) {
+    (void)options;
+    TRY(run_search(run));
+    return steps_report(run); /* done before, too: a kill may have come between */
+}
+
 static enum status execute(int argc, char **argv) {
     struct options options;
-    struct run run;
     TRY(options_parse(&options, OPTIONS_SUPERNET, command_search.summary, argc, argv));
-    TRY(steps_begin(&run, &options, true));
-    enum status status = run_search(&run);
-    if (status == STATUS_OK)
-        status = steps_report(&run); /* done before, too: a kill may have come between */
-    run_close(&run);
-    return status;
+    return steps_execute(&options, argv, STEPS_SEARCH, work);
 }
 
 const struct command command_search = {

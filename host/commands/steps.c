@@ -1,4 +1,5 @@
 #include "commands/steps.h"
+#include "cluster/launch.h"
 #include "commands/export_formats.h"
 #include "report/format.h"
 #include "report/report.h"
@@ -18,6 +19,8 @@
 enum status steps_report(struct run *run) {
     char path[RUN_PATH];
     const char *folder = run->folder;
+    if (!cluster_first(run->cluster))
+        return STATUS_OK;
     if (report_write(&folder, 1, run_path(run, "report.html", path)) == STATUS_OK)
         return STATUS_OK;
     enum status status = log_say(run->log, "warning: no new report: %s", failure());
@@ -57,22 +60,72 @@ enum status steps_open(struct run *run, const struct options *options) {
     return status;
 }
 
-enum status steps_begin(struct run *run, const struct options *options, bool searches) {
-    char warning[SEARCH_WARNING] = "";
-    enum status status;
-    TRY(begin(run, options));
-    if (searches)
-        TRY_CLEANUP(search_check(run, warning));
-    TRY_CLEANUP(found_check_init(run));
-    TRY_CLEANUP(run_open(run));
+/* What rank 0 finds out before the others begin to work. */
+static enum status check(struct run *run, enum steps_kind kind, char warning[SEARCH_WARNING]) {
+    warning[0] = '\0';
+    if (!cluster_first(run->cluster))
+        return STATUS_OK;
+    if (kind == STEPS_SEARCH)
+        TRY(search_check(run, warning));
+    return found_check_init(run);
+}
+
+static enum status begin_work(struct run *run, const struct options *options,
+                              enum steps_kind kind) {
+    char warning[SEARCH_WARNING], hash_text[HASH_TEXT];
+    uint64_t hash;
+    TRY(check(run, kind, warning));
+    TRY(run_open(run));
     interrupt_catch();
     if (warning[0] != '\0')
-        TRY_CLEANUP(log_say(run->log, "warning: %s", warning));
-    TRY_CLEANUP(prepare(run, options));
-done:
-    if (status != STATUS_OK)
-        run_close(run);
+        TRY(log_say(run->log, "warning: %s", warning));
+    if (cluster_first(run->cluster))
+        TRY(prepare(run, options));
+    TRY(run_hash(run, STEP_TRAIN, &hash, hash_text));
+    return cluster_agree(run->cluster, hash, "the configuration");
+}
+
+/* Leaves the other ranks. A rank's own words name it; what all have met, and that all stop, is rank
+ * 0's to say. */
+static enum status leave(struct run *run, enum status status) {
+    int rank = cluster_rank(run->cluster);
+    bool silent;
+    status = cluster_close(run->cluster, status, &silent);
+    if (silent || (rank > 0 && status == STATUS_INTERRUPTED))
+        failure_clear();
+    else if (rank > 0 && status != STATUS_OK)
+        return fail_in(status, "rank %d", rank);
     return status;
+}
+
+static enum status launch_again(const struct options *options, char **argv) {
+    struct config config;
+    const char *command = strchr(argv[0], ' ') + 1, *first = argv[0];
+    TRY(options_read_config(options, &config)); /* else every rank would say what is wrong */
+    config_release(&config);
+    argv[0] = (char *)(uintptr_t)command;
+    enum status status = launch(options->ranks, (const char *const *)argv);
+    argv[0] = (char *)(uintptr_t)first;
+    return status;
+}
+
+enum status steps_execute(const struct options *options, char **argv, enum steps_kind kind,
+                          enum status (*work)(struct run *run, const struct options *options)) {
+    struct run run;
+    bool launches;
+    TRY(launch_wanted(options->ranks, &launches));
+    if (launches)
+        return launch_again(options, argv);
+    TRY(begin(&run, options));
+    enum status status = cluster_open(&run.cluster, &run.config.cluster, options->ranks);
+    if (status == STATUS_OK)
+        status = begin_work(&run, options, kind);
+    if (status == STATUS_OK)
+        status = work(&run, options);
+    if (status == STATUS_OK)
+        status = cluster_await_first(run.cluster);
+    run_close(&run);
+    return leave(&run, status);
 }
 
 const char *steps_name(const struct options *options, char name[32]) {
@@ -120,15 +173,23 @@ static enum status evaluate(struct run *run, const char *name) {
     return status;
 }
 
+/* The description of the network to be trained, if it is not the one found. */
+static enum status name_network(struct run *run, const struct options *options, const char *name) {
+    TRY(search_must_be_done(run));
+    if (options->point >= 0)
+        return search_point(run, options->point, name);
+    return options->sample >= 0 ? search_sample(run, options->sample, name) : STATUS_OK;
+}
+
 enum status steps_train(struct run *run, const struct options *options) {
     char name[32];
-    TRY(search_must_be_done(run));
     steps_name(options, name);
-    if (options->point >= 0)
-        TRY(search_point(run, options->point, name));
-    else if (options->sample >= 0)
-        TRY(search_sample(run, options->sample, name));
+    if (cluster_first(run->cluster))
+        TRY(name_network(run, options, name));
+    TRY(cluster_await_first(run->cluster));
     TRY(train_found(run, name));
+    if (!cluster_first(run->cluster))
+        return STATUS_OK;
     TRY(export_formats(run, options, name));
     TRY(evaluate(run, name));
     return report_done(run, name, strcmp(name, "found") == 0 ? "train" : name);

@@ -9,13 +9,17 @@
 /* Reads the configuration, opens and locks the folder, catches Ctrl-C. */
 enum status steps_open(struct run *run, const struct options *options);
 
-/* The same for commands that make results: takes over a --supernet and writes config.yaml. A folder
+/* A command that makes results, from the parsed options (argv: `taper NAME` and all it was given)
+ * to its end. On several ranks (--ranks, or the launcher that started this process) all do `work`,
+ * and rank 0 alone touches the folder. Takes over a --supernet and writes config.yaml; a folder
  * whose super-network is of other keys is left as it is, with an error. For a command that
  * searches, budgets that cannot be met end it before anything is written. */
-enum status steps_begin(struct run *run, const struct options *options, bool searches);
+enum steps_kind { STEPS_TRAIN, STEPS_SEARCH };
+enum status steps_execute(const struct options *options, char **argv, enum steps_kind kind,
+                          enum status (*work)(struct run *run, const struct options *options));
 
-/* Writes report.html of what the folder holds by now. Results do not depend on it: when it fails,
- * that is a warning. */
+/* Of rank 0; the others go on. Writes report.html of what the folder holds by now. Results do not
+ * depend on it: when it fails, that is a warning. */
 enum status steps_report(struct run *run);
 
 /* "found"; "found-N" for a point of the trade-off curve, "found-sample-N" for a sample. */

@@ -3,16 +3,16 @@
 #include "commands/steps.h"
 #include "training/train_supernet.h"
 
+static enum status work(struct run *run, const struct options *options) {
+    (void)options;
+    TRY(train_supernet(run));
+    return steps_report(run); /* done before, too: a kill may have come between */
+}
+
 static enum status execute(int argc, char **argv) {
     struct options options;
-    struct run run;
-    TRY(options_parse(&options, OPTIONS_PLAIN, command_supernet.summary, argc, argv));
-    TRY(steps_begin(&run, &options, false));
-    enum status status = train_supernet(&run);
-    if (status == STATUS_OK)
-        status = steps_report(&run); /* done before, too: a kill may have come between */
-    run_close(&run);
-    return status;
+    TRY(options_parse(&options, OPTIONS_RANKS, command_supernet.summary, argc, argv));
+    return steps_execute(&options, argv, STEPS_TRAIN, work);
 }
 
 const struct command command_supernet = {"supernet",

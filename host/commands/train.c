@@ -5,12 +5,8 @@
 
 static enum status execute(int argc, char **argv) {
     struct options options;
-    struct run run;
     TRY(options_parse(&options, OPTIONS_POINT, command_train.summary, argc, argv));
-    TRY(steps_begin(&run, &options, false));
-    enum status status = steps_train(&run, &options);
-    run_close(&run);
-    return status;
+    return steps_execute(&options, argv, STEPS_TRAIN, steps_train);
 }
 
 const struct command command_train = {"train", "Train the network found (found.safetensors)",

@@ -8,6 +8,7 @@
 #ifndef TAPER_CONFIG_H
 #define TAPER_CONFIG_H
 
+#include "cluster/cluster.h"
 #include "data/dataset.h"
 #include "metric/latency_config.h"
 #include "network/network.h"
@@ -22,6 +23,7 @@ struct config {
     enum device device;
     enum precision precision;
     char backend[512]; /* library of the CUDA backend; empty: backend_find() */
+    struct cluster_config cluster;
     struct data_config data;
     struct network network;
     double norm_epsilon;

@@ -75,6 +75,12 @@ const struct key keys[] = {
     {"backend", KEY_TEXT, AT(backend), 0, 0, "", NULL, NO_STEP,
      "library of the CUDA backend; empty: beside the program", TEXT_SIZE(backend), NULL},
 
+    {"cluster.deadline", KEY_NUMBER, AT(cluster.deadline), 1, 86400, "300", "seconds", NO_STEP,
+     "that a rank waits for the others before it calls those that do not come lost", 0, NULL},
+    {"cluster.deterministic", KEY_YES_NO, AT(cluster.deterministic), 0, 1, "yes", NULL, NO_STEP,
+     "the same bits for any number of ranks; no: less is sent, sums are rounded otherwise", 0,
+     NULL},
+
     {"data.source", KEY_TEXT, AT(data.source), 0, 0, "idx", NULL, STEP_SUPERNET,
      "kind of files: idx, folder, shards or pack", TEXT_SIZE(data.source), NULL},
     {"data.folder", KEY_TEXT, AT(data.folder), 0, 0, NULL, NULL, STEP_SUPERNET,
@@ -98,7 +104,8 @@ const struct key keys[] = {
     {"data.test_images", KEY_INTEGER, AT(data.test_images), 0, MANY, "0", "images", STEP_TRAIN,
      "use only the first so many; 0: all", 0, NULL},
     {"data.classes", KEY_CLASSES, AT(data), 0, MOST_CLASSES, "0", NULL, STEP_SUPERNET,
-     "their names in the order of the labels, or how many; 0: as the files say", 0, NULL},
+     "their names in the order of the labels, which win over the pictures' own, or how many; 0: as "
+     "the files say", 0, NULL},
     {"data.mean", KEY_CHANNELS, AT(data.mean), 0, 1, "0.5", "of values in 0..1", STEP_SUPERNET,
      "subtracted from a channel", 0, NULL},
     {"data.deviation", KEY_CHANNELS, AT(data.deviation), 1e-3, 1000, "0.5", "of values in 0..1",

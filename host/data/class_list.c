@@ -105,6 +105,24 @@ int class_list_find(const struct class_list *list, const char *folder) {
     return -1;
 }
 
+enum status class_list_compare(const struct class_list *list, const char *path,
+                               const struct class_list *other, const char *other_path) {
+    int label = 0;
+    while (label < list->count && label < other->count &&
+           strcmp(list->folders[label], other->folders[label]) == 0)
+        label++;
+    if (label < list->count && label < other->count)
+        return fail(STATUS_USAGE, "class %d is '%.100s' in %s, but '%.100s' in %s", label,
+                    list->folders[label], path, other->folders[label], other_path);
+    if (label < list->count)
+        return fail(STATUS_USAGE, "class %d, '%.100s' in %s, is not in %s", label,
+                    list->folders[label], path, other_path);
+    if (label < other->count)
+        return fail(STATUS_USAGE, "class %d, '%.100s' in %s, is not in %s", label,
+                    other->folders[label], other_path, path);
+    return STATUS_OK;
+}
+
 void class_list_write(const struct class_list *list, FILE *file) {
     for (int label = 0; label < list->count; label++) {
         fputs(list->folders[label], file);

@@ -26,6 +26,11 @@ enum status class_list_read(struct class_list *list, const char *path);
 /* The label of a folder, or -1. */
 int class_list_find(const struct class_list *list, const char *folder);
 
+/* An error that names the first class whose folder differs, or that only one of the lists has; both
+ * paths say where they are from. Titles may differ. */
+enum status class_list_compare(const struct class_list *list, const char *path,
+                               const struct class_list *other, const char *other_path);
+
 /* The text, as it can be parsed again. */
 void class_list_write(const struct class_list *list, FILE *file);
 void class_list_release(struct class_list *list);

@@ -1,7 +1,6 @@
 #include "data/dataset.h"
 #include "data/idx.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -65,14 +64,6 @@ enum status pictures_load(struct pictures *pictures, const struct data_config *c
 
 bool data_in_memory(const struct data_config *config) {
     return find_source(config) >= 0;
-}
-
-const char *class_name(const struct data_config *config, int label, char text[MAX_CLASS_NAME]) {
-    if (label < config->class_name_count)
-        snprintf(text, MAX_CLASS_NAME, "%s", config->class_names[label]);
-    else
-        snprintf(text, MAX_CLASS_NAME, "%d", label);
-    return text;
 }
 
 void pictures_release(struct pictures *pictures) {

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MOST_CLASSES = 1 << 16, MAX_CLASS_NAME = 64 };
+enum { MOST_CLASSES = 1 << 16, MAX_CLASS_NAME = 256 };
 
 struct data_config {
     char source[64]; /* a row of dataset.c's table, or of picture_source.c's */
@@ -39,9 +39,6 @@ struct data_config {
 /* Whether all pictures are read before the first step and have one size (idx); else they are
  * decoded from files as they are needed. */
 bool data_in_memory(const struct data_config *config);
-
-/* The name of a class, or its number as text. */
-const char *class_name(const struct data_config *config, int label, char text[MAX_CLASS_NAME]);
 
 /* Pictures uint8 NHWC. */
 struct pictures {

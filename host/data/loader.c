@@ -74,14 +74,16 @@ static const struct picture_feed *feed_of(const struct loader *loader, int64_t s
 }
 
 static void begin_batch(struct loader *loader, struct slot *slot, int64_t step) {
-    int batch_images = loader->options.batch_images;
+    const struct loader_options *options = &loader->options;
     order_epoch(loader, step / loader->batches);
-    memcpy(slot->images, loader->order + step % loader->batches * (int64_t)batch_images,
-           (size_t)batch_images * sizeof *slot->images);
+    memcpy(slot->images,
+           loader->order + step % loader->batches * (int64_t)options->batch_images +
+               options->own_first,
+           (size_t)options->own_images * sizeof *slot->images);
     slot->step = step;
     slot->feed = feed_of(loader, step);
     slot->made = 0;
-    slot->failed = batch_images;
+    slot->failed = options->own_images;
     slot->status = STATUS_OK;
     atomic_store(&slot->next, 0);
 }
@@ -89,7 +91,7 @@ static void begin_batch(struct loader *loader, struct slot *slot, int64_t step) 
 /* What is no longer asked for need not be finished. */
 static void abandon(const struct loader *loader, struct slot *slot) {
     slot->step = -1;
-    atomic_store(&slot->next, loader->options.batch_images);
+    atomic_store(&slot->next, loader->options.own_images);
 }
 
 /* The slot of the first step of the window that has pictures left to make; NULL: none. */
@@ -102,14 +104,14 @@ static struct slot *slot_with_work(struct loader *loader) {
                 continue;
             begin_batch(loader, slot, step);
         }
-        if (atomic_load(&slot->next) < loader->options.batch_images)
+        if (atomic_load(&slot->next) < loader->options.own_images)
             return slot;
     }
     return NULL;
 }
 
 static bool is_ready(const struct loader *loader, const struct slot *slot, int64_t step) {
-    return slot->step == step && slot->threads == 0 && slot->made == loader->options.batch_images;
+    return slot->step == step && slot->threads == 0 && slot->made == loader->options.own_images;
 }
 
 static void keep_failure(struct slot *slot, int picture, enum status status) {
@@ -130,7 +132,7 @@ static void make_pictures(struct loader *loader, struct slot *slot, void *work) 
     int made = 0;
     slot->threads++;
     pthread_mutex_unlock(&loader->lock);
-    for (int i; (i = atomic_fetch_add(&slot->next, 1)) < options->batch_images; made++) {
+    for (int i; (i = atomic_fetch_add(&slot->next, 1)) < options->own_images; made++) {
         view.image = slot->images[i];
         enum status status =
             feed->make(feed->source, work, &view, slot->pictures + (size_t)i * feed->picture_bytes,
@@ -201,7 +203,7 @@ static void give_back_shared(const struct loader *loader, void *shared) {
 
 static enum status take_memory(struct loader *loader) {
     const struct loader_options *options = &loader->options;
-    size_t images = (size_t)options->batch_images;
+    size_t images = (size_t)options->own_images;
     TRY(allocate(&loader->order, (size_t)options->count, sizeof *loader->order,
                  "the order of the images"));
     for (int i = 0; i < SLOTS; i++) {
@@ -235,14 +237,21 @@ static enum status start(struct loader *loader) {
     return STATUS_OK;
 }
 
-enum status loader_create(struct loader **loader, const struct loader_options *options) {
-    struct loader *made;
-    *loader = NULL;
+enum status loader_check(const struct loader_options *options) {
     if (options->batch_images < 1 || options->batch_images > options->count)
         return fail(STATUS_USAGE, "a batch of %d images cannot be made of %d training images",
                     options->batch_images, options->count);
+    return STATUS_OK;
+}
+
+enum status loader_create(struct loader **loader, const struct loader_options *options) {
+    struct loader *made;
+    *loader = NULL;
+    TRY(loader_check(options));
     TRY(allocate(&made, 1, sizeof *made, "the loader"));
     made->options = *options;
+    if (made->options.own_images == 0)
+        made->options.own_images = options->batch_images;
     if (made->options.threads < 1)
         made->options.threads = 1;
     made->batches = options->count / options->batch_images;

@@ -1,8 +1,8 @@
 /* Batches of training pictures, made ahead by threads of its own.
  *
- * What batch b of epoch e holds is a pure function of (seed, e, b), for any number of threads:
- * order, crops and flips come from counter-based random numbers keyed by epoch and image. The last
- * batch of an epoch that would not be full is left out.
+ * What batch b of epoch e holds is a pure function of (seed, e, b), for any number of threads and
+ * of ranks that share it out: order, crops and flips come from counter-based random numbers keyed
+ * by epoch and image. The last batch of an epoch that would not be full is left out.
  */
 #ifndef TAPER_LOADER_H
 #define TAPER_LOADER_H
@@ -42,18 +42,22 @@ struct loader_options {
     const int *indices; /* images to use; outlives the loader */
     int count;
     int batch_images;
-    int threads; /* 0: one */
+    int own_first, own_images; /* of a batch only these are made: the other ranks make theirs.
+                                  own_images 0: all */
+    int threads;               /* 0: one */
     uint64_t seed;
     const struct memory *memory; /* whose shared memory batches are made in: a device's copies of
                                     them are fast; NULL: plain memory */
 };
 
 struct loaded_batch {
-    const uint8_t *pictures; /* [batch_images][picture_bytes of its feed], valid until the next call
-                              */
+    const uint8_t
+        *pictures; /* [own_images][picture_bytes of its feed], valid until the next call */
     const int *labels;
 };
 
+/* Whether a batch can be made of the images: what loader_create() looks at first. */
+enum status loader_check(const struct loader_options *options);
 enum status loader_create(struct loader **loader, const struct loader_options *options);
 void loader_release(struct loader *loader);      /* at any time; NULL is fine */
 int loader_batches(const struct loader *loader); /* per epoch */

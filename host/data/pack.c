@@ -90,46 +90,52 @@ static enum status read_index(struct picture_source *source) {
     return check_index(source, &own->header);
 }
 
-static enum status read_classes(struct picture_source *source) {
-    const struct pack_source *own = source->own;
-    size_t size = (size_t)own->header.classes_size;
+/* There is something to release also after an error. */
+static enum status read_classes(struct class_list *list, int file, const char *path,
+                                const struct pack_header *header) {
+    size_t size = (size_t)header->classes_size;
     char *text;
-    source->class_count = (int)own->header.classes;
+    *list = (struct class_list){0};
     if (size == 0)
         return STATUS_OK;
-    TRY(allocate(&text, size + 1, 1, source->path));
-    enum status status =
-        file_read_at(own->file, source->path, own->header.classes_offset, text, size);
-    if (status == STATUS_OK && pack_hash(text, size) != own->header.classes_checksum)
-        status = damaged(source->path, "its classes have another checksum");
+    TRY(allocate(&text, size + 1, 1, path));
+    enum status status = file_read_at(file, path, header->classes_offset, text, size);
+    if (status == STATUS_OK && pack_hash(text, size) != header->classes_checksum)
+        status = damaged(path, "its classes have another checksum");
     if (status != STATUS_OK) {
         free(text);
         return status;
     }
-    TRY(class_list_parse(&source->classes, text, size, source->path));
-    if (source->classes.count != source->class_count)
-        return damaged(source->path, "it states another number of classes than it names");
+    TRY(class_list_parse(list, text, size, path));
+    if (list->count != (int)header->classes)
+        return damaged(path, "it states another number of classes than it names");
     return STATUS_OK;
+}
+
+static enum status compare_classes(const struct picture_source *source, int file,
+                                   const char *path) {
+    struct pack_header header;
+    struct class_list classes;
+    TRY(pack_read_header(file, path, &header));
+    enum status status = read_classes(&classes, file, path, &header);
+    if (status == STATUS_OK &&
+        class_list_compare(&source->classes, source->path, &classes, path) != STATUS_OK)
+        status = fail_in(STATUS_USAGE, "both parts must be packed anew, with the same classes");
+    class_list_release(&classes);
+    return status;
 }
 
 /* Labels of a test part mean the training part's classes: where that can be seen, it must be so. */
 static enum status check_training_part(const struct picture_source *source,
                                        const struct data_config *config) {
-    const struct pack_header *mine = &((const struct pack_source *)source->own)->header;
-    struct pack_header header;
     char path[PATH_MAX];
     TRY(path_in(path, config->folder, config->train[0] != '\0' ? config->train : "train.pack"));
     int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (file < 0)
         return STATUS_OK;
-    enum status status = pack_read_header(file, path, &header);
+    enum status status = compare_classes(source, file, path);
     close(file);
-    TRY(status);
-    if (mine->classes_size != header.classes_size ||
-        (mine->classes_size > 0 && mine->classes_checksum != header.classes_checksum))
-        return fail(STATUS_USAGE, "%s and %s have not the same classes: pack both anew",
-                    source->path, path);
-    return STATUS_OK;
+    return status;
 }
 
 static enum status pack_open(struct picture_source *source, const struct data_config *config,
@@ -149,7 +155,8 @@ static enum status pack_open(struct picture_source *source, const struct data_co
     if (own->file < 0)
         return fail(STATUS_USAGE, "cannot open %s: %s", source->path, strerror(errno));
     TRY(pack_read_header(own->file, source->path, &own->header));
-    TRY(read_classes(source));
+    source->class_count = (int)own->header.classes;
+    TRY(read_classes(&source->classes, own->file, source->path, &own->header));
     if (part == DATA_TEST)
         TRY(check_training_part(source, config));
     TRY(read_index(source));

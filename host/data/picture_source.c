@@ -3,7 +3,6 @@
 #include "support/characters.h"
 #include "support/memory.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,14 +102,8 @@ const struct class_list *picture_source_class_list(const struct picture_source *
     return source->classes.count > 0 ? &source->classes : NULL;
 }
 
-const char *picture_source_class_name(const struct picture_source *source, int label,
-                                      char text[MAX_CLASS_NAME]) {
-    if (label < source->classes.count)
-        snprintf(text, MAX_CLASS_NAME, "%s", source->classes.titles[label]);
-    else
-        snprintf(text, MAX_CLASS_NAME, "%d", label);
-    make_one_line(text);
-    return text;
+const char *picture_source_path(const struct picture_source *source) {
+    return source->path;
 }
 
 const char *picture_source_name(const struct picture_source *source, int picture,

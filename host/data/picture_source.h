@@ -38,12 +38,11 @@ int picture_source_count(const struct picture_source *source);
 int picture_source_label(const struct picture_source *source, int picture);
 int picture_source_classes(const struct picture_source *source);
 
-/* NULL when classes have numbers only. */
+/* NULL when classes have numbers only. Who shows them asks class_names.h. */
 const struct class_list *picture_source_class_list(const struct picture_source *source);
 
-/* Its title, or its number as text. */
-const char *picture_source_class_name(const struct picture_source *source, int label,
-                                      char text[MAX_CLASS_NAME]);
+/* Of the part, for sentences: a folder, a pattern of shards, the file of a pack. */
+const char *picture_source_path(const struct picture_source *source);
 
 /* For sentences and lists: "train/n01440764/x.JPEG", "train-0003.tar: 000123.jpg"; one line. */
 const char *picture_source_name(const struct picture_source *source, int picture,

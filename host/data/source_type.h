@@ -8,7 +8,7 @@
 
 struct picture_source {
     const struct source_type *type;
-    char path[PATH_MAX]; /* of the part: a folder, or the file of a pack */
+    char path[PATH_MAX]; /* of the part: a folder, a pattern of shards, the file of a pack */
     struct picture_list list;
     struct class_list classes; /* count 0: numbers only */
     int class_count;

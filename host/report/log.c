@@ -41,6 +41,10 @@ void log_close(struct log *log) {
     free(log);
 }
 
+void log_no_terminal(struct log *log) {
+    log->terminal = false;
+}
+
 enum status log_event(struct log *log, const char *format, ...) {
     if (log == NULL)
         return STATUS_OK;

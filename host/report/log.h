@@ -10,6 +10,8 @@ struct log;
 
 enum status log_open(struct log **log, const char *path);
 void log_close(struct log *log); /* NULL is fine */
+/* Standard output is none, though it looks like one: a launcher of ranks reads it. */
+void log_no_terminal(struct log *log);
 
 /* All below: log NULL does nothing, so that parts of the engine run silently under test. */
 

@@ -57,7 +57,7 @@ enum status times_restart(struct times *times, const char *step) {
 }
 
 enum status times_save(struct times *times) {
-    if (times == NULL)
+    if (times == NULL || times->path[0] == '\0')
         return STATUS_OK;
     double now = log_seconds();
     TRY(set(times, times->step, times_of(times, times->step) + now - times->started));

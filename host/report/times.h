@@ -13,6 +13,7 @@ struct times {
     double started;
 };
 
+/* path "": nothing is read or written. */
 enum status times_open(struct times *times, const char *path);
 void times_close(struct times *times);
 

@@ -1,9 +1,7 @@
 #include "search/run_search.h"
 #include "report/format.h"
 #include "search/found.h"
-#include "search/sample_file.h"
-#include "search/scoring.h"
-#include "support/interrupt.h"
+#include "search/score_samples.h"
 #include "support/memory.h"
 #include "training/train_supernet.h"
 
@@ -24,34 +22,6 @@ static enum status report_iteration(const struct run *run, const struct search_s
                     "search: iteration %d: %s, %.2f %% of the hold-out images right (sample %d of "
                     "%d in it)",
                     samples[i].iteration, metrics, 100 * samples[i].score, i + 1, count));
-    }
-    return STATUS_OK;
-}
-
-static enum status score(struct run *run, struct scorer *scorer, struct sample_file *file,
-                         struct sample *sample) {
-    if (sample->known || sample_file_score(file, sample))
-        return STATUS_OK;
-    int resolution = subnetwork_resolution(&run->config.network, &sample->sub);
-    TRY(picture_sets_decode(&run->sets, resolution, run->pool));
-    TRY(scorer_score(scorer, &sample->sub, &sample->score));
-    return sample_file_keep_score(file, sample);
-}
-
-static enum status score_samples(struct run *run, struct scorer *scorer, struct sample_file *file,
-                                 struct sample *samples, int count) {
-    for (int i = 0; i < count; i++) {
-        char line[128];
-        if (interrupt_requested()) {
-            TRY(times_save(&run->times));
-            return fail(STATUS_INTERRUPTED,
-                        "the search is stopped before sample %d; the same command goes on",
-                        samples[i].number);
-        }
-        TRY(score(run, scorer, file, &samples[i]));
-        snprintf(line, sizeof line, "search: iteration %d, sample %d of %d", samples[i].iteration,
-                 i + 1, count);
-        log_status_line(run->log, line);
     }
     return STATUS_OK;
 }
@@ -151,29 +121,44 @@ done:
     return status;
 }
 
-enum status run_search(struct run *run) {
-    bool finished;
-    char warning[SEARCH_WARNING], took[FORMAT_SIZE];
-    TRY(search_is_done(run, &finished));
-    if (finished) {
-        char scores_path[RUN_PATH]; /* of a run killed just before it removed them */
-        unlink(run_path(run, scores_name, scores_path));
-        return log_say(run->log, "search: done before");
-    }
+static enum status search(struct run *run, struct scorer *scorer) {
     struct search_space space = {0};
     struct strategy strategy = {0};
-    struct scorer scorer = {0};
+    char warning[SEARCH_WARNING], took[FORMAT_SIZE];
     enum status status;
     TRY_CLEANUP(space_create(&space, run));
     TRY_CLEANUP(strategy_create(&strategy, &space, warning));
-    TRY_CLEANUP(run_load_pictures(run));
-    TRY_CLEANUP(create_scorer(run, &scorer));
-    TRY_CLEANUP(search_with(run, &space, &strategy, &scorer));
+    TRY_CLEANUP(search_with(run, &space, &strategy, scorer));
     TRY_CLEANUP(log_say(run->log, "search done in %s: %s/found.yaml",
                         format_duration(took, times_of(&run->times, "search")), run->folder));
 done:
-    scorer_release(&scorer);
     strategy_release(&strategy);
     space_release(&space);
+    return status;
+}
+
+static enum status done_before(struct run *run) {
+    char scores_path[RUN_PATH]; /* of a run killed just before it removed them */
+    if (!cluster_first(run->cluster))
+        return STATUS_OK;
+    unlink(run_path(run, scores_name, scores_path));
+    return log_say(run->log, "search: done before");
+}
+
+enum status run_search(struct run *run) {
+    bool finished;
+    struct scorer scorer = {0};
+    enum status status;
+    TRY(run_decide(run, search_is_done, &finished));
+    if (finished)
+        return done_before(run);
+    TRY_CLEANUP(run_load_pictures(run));
+    TRY_CLEANUP(create_scorer(run, &scorer));
+    if (cluster_first(run->cluster))
+        status = score_end(run, search(run, &scorer));
+    else
+        status = score_help(run, &scorer);
+done:
+    scorer_release(&scorer);
     return status;
 }

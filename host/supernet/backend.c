@@ -1,48 +1,23 @@
 #include "supernet/backend.h"
+#include "support/library.h"
 
-#include <dlfcn.h>
 #include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
-/* `function` points to a pointer to a function: C has no cast to one from data. */
-static enum status find_symbol(const char *file, const char *name, void *function) {
-    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    if (library == NULL)
-        return fail(STATUS_FAILED, "%s", dlerror());
-    void *symbol = dlsym(library, name);
-    if (symbol == NULL)
-        return fail(STATUS_FAILED, "%s has no %s", file, name);
-    memcpy(function, &symbol, sizeof symbol);
-    return STATUS_OK;
-}
 
 enum status backend_load(const char *file, enum precision precision, const struct ops **ops) {
     backend_open_function *open = NULL;
-    TRY(find_symbol(file, BACKEND_SYMBOL, &open));
+    TRY(library_symbol(file, BACKEND_SYMBOL, LIBRARY_ALONE, &open));
     return open(BACKEND_VERSION, precision, ops);
 }
 
 enum status backend_report(const char *file, char *text, size_t size) {
     backend_report_function *report = NULL;
-    TRY(find_symbol(file, BACKEND_REPORT_SYMBOL, &report));
+    TRY(library_symbol(file, BACKEND_REPORT_SYMBOL, LIBRARY_ALONE, &report));
     return report(text, size);
 }
 
 enum status backend_find(char path[PATH_MAX]) {
-    static const char *const places[] = {"libtaper_cuda.so", "../lib/taper/libtaper_cuda.so"};
-    char program[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-    program[length > 0 ? length : 0] = '\0';
-    char *slash = strrchr(program, '/');
-    if (slash == NULL)
-        return fail(STATUS_FAILED, "the program's own folder is unknown");
-    *slash = '\0';
-    for (size_t i = 0; i < sizeof places / sizeof places[0]; i++) {
-        int size = snprintf(path, PATH_MAX, "%s/%s", program, places[i]);
-        if (size < PATH_MAX && access(path, R_OK) == 0)
-            return STATUS_OK;
-    }
+    if (library_find(path, "libtaper_cuda.so"))
+        return STATUS_OK;
     return fail(STATUS_FAILED, "this taper was built without CUDA");
 }
 

@@ -59,10 +59,10 @@ static void cut_by_images(struct pass *pass, const struct batch_group *groups) {
 
 static void order_shards(struct pass *pass) {
     pass->largest_shard = 0;
-    for (int s = 0; s < pass->shard_count; s++) {
+    for (int i = 0; i < pass->own_shards; i++) {
+        int s = pass->own_shard + i, place = i;
         if (pass->shards[s].images > pass->largest_shard)
             pass->largest_shard = pass->shards[s].images;
-        int place = s;
         for (; place > 0 && pass->shards[pass->order[place - 1]].macs < pass->shards[s].macs;
              place--)
             pass->order[place] = pass->order[place - 1];
@@ -131,6 +131,7 @@ enum status pass_set_groups(struct pass *pass, const struct batch_group *groups,
         cut_by_groups(pass, groups);
     else
         cut_by_images(pass, groups);
+    TRY(share_cut(pass));
     order_shards(pass);
     return upload_groups(pass);
 }

@@ -37,7 +37,7 @@ static void build_batch(struct build *build) {
     pass->picture_deviation = take_reals(build, MAX_PICTURE_CHANNELS);
     pass->gradient_stride = round_up((int)pass->parameters.size + READ_SLACK, CHANNEL_ALIGN);
     pass->gradients = options->backward && options->shards > 1
-                          ? take_reals(build, pass->gradient_stride * options->shards)
+                          ? take_reals(build, pass->gradient_stride * share_most_shards(options))
                           : NULL;
 }
 

@@ -45,6 +45,7 @@ static enum status create(struct pass *pass) {
     TRY(create_widths(pass));
     TRY(create_results(pass));
     TRY(pass_build(pass));
+    TRY(share_create(pass));
     if (!pass->ops->memory->separate) {
         pass->device_losses = pass->losses;
         pass->device_hits = pass->hits;
@@ -84,7 +85,7 @@ enum status pass_create(struct pass **created, const struct network *network, co
         pass->options.shards = MAX_SHARDS;
     if (pass->options.shards > options->images)
         pass->options.shards = options->images;
-    pass->slots = options->images;
+    pass->slots = share_most_images(&pass->options);
     enum status status = create(pass);
     if (status != STATUS_OK) {
         pass_release(pass);
@@ -105,6 +106,7 @@ void pass_release(struct pass *pass) {
     memory->give_back_shared(pass->losses);
     memory->give_back_shared(pass->hits);
     arena_release(pass->arena);
+    share_release(pass);
     parameters_release(&pass->parameters);
     parameters_release(&pass->statistics);
     free(pass->steps);
@@ -180,9 +182,18 @@ const uint8_t *pass_device_pictures(const struct pass *pass) {
 
 enum status pass_logits(const struct pass *pass, int images, real *logits) {
     const struct memory *memory = pass->ops->memory;
+    TRY(share_logits(pass));
     TRY(memory->copy(logits, pass->logit_rows,
                      (size_t)images * pass->network->classes * sizeof(real)));
     return memory->finish();
+}
+
+struct image_range pass_own_images(const struct pass *pass) {
+    return pass->own;
+}
+
+int pass_most_ranks(const struct pass *pass) {
+    return pass->shard_count;
 }
 
 size_t pass_bytes(const struct pass *pass) {

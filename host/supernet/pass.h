@@ -2,11 +2,13 @@
  *
  * A pass owns all buffers of the largest batch (one arena, nothing is allocated later), the list of
  * operations of the network, and the batch-norm rows. The caller owns parameters and statistics
- * (flat vectors laid out by parameters.h) and the pool. Not to be used from two threads.
+ * (flat vectors laid out by parameters.h) and the pool. Not to be used from two threads. Of a pass
+ * with a cluster all ranks make the same calls, with the same groups and parameters.
  */
 #ifndef TAPER_PASS_H
 #define TAPER_PASS_H
 
+#include "cluster/cluster.h"
 #include "network/network.h"
 #include "network/parameters.h"
 #include "ops.h"
@@ -21,9 +23,11 @@ struct pass_options {
                          order: results depend on it, not on the number of threads. 0: 16 */
     bool backward;    /* buffers for training; else forward only */
     bool shared_norm; /* batch-norm over all images that keep a channel, else per group */
-    bool folded;  /* the parameters are fold_norms()'s: convolutions have biases and there are no
-                     batch-norms. For runs with STATISTICS_GIVEN, of which there are none */
-    real epsilon; /* of batch-norms */
+    bool folded; /* the parameters are fold_norms()'s: convolutions have biases and there are no
+                    batch-norms. For runs with STATISTICS_GIVEN, of which there are none */
+    struct cluster *cluster;    /* whose ranks take ranges of a batch's shards, or NULL; not with
+                                   operations whose memory is separate */
+    real epsilon;               /* of batch-norms */
     real mean[4], deviation[4]; /* of the pictures' channels, values in 0..1 */
 };
 
@@ -45,6 +49,14 @@ struct batch_group {
  * left is lost. */
 enum status pass_set_groups(struct pass *pass, const struct batch_group *groups, int count);
 
+/* The images of those groups that this rank works on; alone: all of them. */
+struct image_range {
+    int first, count;
+};
+struct image_range pass_own_images(const struct pass *pass);
+/* Ranks that such a batch has work for; the others would stand idle. */
+int pass_most_ranks(const struct pass *pass);
+
 /* Where the batch-norms get their statistics from. */
 enum statistics_source {
     STATISTICS_BATCH, /* this batch: training, and calibration */
@@ -58,7 +70,7 @@ enum status pass_set_parameters(struct pass *pass, const real *values);
 /* Statistics of ONE sub-network (evaluation has one group). */
 enum status pass_set_statistics(struct pass *pass, const real *statistics);
 
-struct pass_batch {          /* all in the host's memory */
+struct pass_batch {          /* of the own images, all in the host's memory */
     const uint8_t *pictures; /* [image][height][width][channels], of the groups' resolution */
     const int *labels;       /* NULL: no loss */
     const real *weights;     /* [image] or NULL */
@@ -66,8 +78,8 @@ struct pass_batch {          /* all in the host's memory */
     real smoothing, teacher_weight, temperature;
 };
 
-struct pass_result {
-    double loss; /* mean over the batch's images */
+struct pass_result { /* of the whole batch, the same on all ranks */
+    double loss;     /* mean over the batch's images */
     int correct;
     const double *losses; /* [image], valid until the next run */
     const uint8_t *hits;  /* [image] */

@@ -2,7 +2,8 @@
  *
  * build.c turns a network into a list of steps, whose memory buffers.c takes and layout.c arranges;
  * pass.c holds parameters and statistics; batch.c cuts a batch into shards; run.c runs the list,
- * step.c calls its operations; work.c counts what they need, profile.c times them.
+ * step.c calls its operations; share.c is what ranks exchange; work.c counts what they need,
+ * profile.c times them.
  */
 #ifndef TAPER_PASS_INTERNAL_H
 #define TAPER_PASS_INTERNAL_H
@@ -100,6 +101,9 @@ struct pass {
 
     /* the batch, set by pass_set_groups */
     int images, groups, segment_count, shard_count;
+    struct share *share;
+    int own_shard, own_shards; /* this rank's: the first, and how many */
+    struct image_range own;    /* its images, which all that is per image counts from */
     bool
         whole_groups; /* statistics do not cross shards: each runs without waiting for the others */
     bool worker_slots; /* a worker's shards use the same buffers one after the other */
@@ -107,11 +111,11 @@ struct pass {
     struct segment *segments;
     struct segment *device_segments;
     struct shard *shards;
-    int *order; /* shards by falling cost */
+    int *order; /* own shards by falling cost */
 
     real *values;    /* the parameters */
     bool prepared;   /* the operations' layouts are those of `values` */
-    real *gradients; /* [shard][parameters.size], each with slack; one shard: NULL */
+    real *gradients; /* [own shard][parameters.size], each with slack; one shard: NULL */
     size_t gradient_stride;
     void **scratch;             /* [worker] */
     struct pass_batch operands; /* a batch where operations read it, if memory is separate */
@@ -143,10 +147,31 @@ static inline int *pass_width(const struct pass *pass, const int *widths, int gr
     return pass->width_memory + (widths - pass->device_widths) + group;
 }
 
+/* What the ranks exchange of a pass (share.c); alone they do nothing. After a batch was cut: which
+ * part of it is this rank's. */
+enum status share_create(struct pass *pass);
+void share_release(struct pass *pass);
+enum status share_cut(struct pass *pass);
+/* The most shards and images of a rank. */
+int share_most_shards(const struct pass_options *options);
+int share_most_images(const struct pass_options *options);
+/* Partial sums of all segments, before they are merged. */
+enum status share_partials(const struct pass *pass, const struct batch_norm *norm);
+/* Losses and hits of all images, and their weights if any are given, once the run is finished;
+ * logits when they are asked for. */
+enum status share_results(const struct pass *pass, const real **weights);
+enum status share_logits(const struct pass *pass);
+/* The sum of all shards' gradients. */
+enum status share_gradients(struct pass *pass, real *gradient);
+
 /* One operation of the list, for a slice. */
 enum status step_forward(const struct ops *ops, const struct step *step, const struct slice *slice);
 enum status step_backward(const struct ops *ops, const struct step *step,
                           const struct slice *slice);
+
+/* into = the sum of `shards` vectors of `count`, in that order: by all workers. */
+void pass_add(struct pass *pass, real *into, const real *const *shards, int shard_count,
+              size_t count);
 
 /* All segments of the batch, with the first worker's scratch. */
 struct slice pass_whole(const struct pass *pass, real *gradient);

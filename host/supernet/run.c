@@ -26,7 +26,7 @@ static void place_shard(const struct run *run, int index, int worker, struct pla
     int first = pass->worker_slots ? worker * pass->largest_shard : -1;
     real *gradient = run->gradient; /* one shard: nothing to add up */
     if (pass->gradients && run->backward)
-        gradient = pass->gradients + index * pass->gradient_stride;
+        gradient = pass->gradients + (index - pass->own_shard) * pass->gradient_stride;
     for (int i = 0; i < shard->segments; i++) {
         work->segments[i] = pass->segments[shard->first_segment + i];
         if (first >= 0) {
@@ -109,9 +109,10 @@ static enum status shard_loss(const struct run *run, const struct placed_shard *
                         .teacher_weight = batch->teacher ? batch->teacher_weight : 0,
                         .temperature = batch->temperature,
                         .scale = (real)1 / (real)pass->images,
-                        .losses = pass->device_losses,
-                        .correct = pass->device_hits,
-                        .rows = pass->logit_rows};
+                        .losses = pass->device_losses + pass->own.first,
+                        .correct = pass->device_hits + pass->own.first,
+                        .rows =
+                            pass->logit_rows + (size_t)pass->own.first * pass->network->classes};
     return pass->ops->loss_forward_backward(&loss, &work->slice);
 }
 
@@ -171,26 +172,37 @@ static void phase_piece(void *context, int piece, int worker) {
 static enum status run_phase(const struct run *run, enum phase phase, int step) {
     struct pass *pass = run->pass;
     struct phase_work work = {.run = run, .phase = phase, .step = step};
-    pool_run(pass->pool, pass->shard_count, phase_piece, &work);
-    for (int shard = 0; shard < pass->shard_count; shard++)
-        if (pass->shard_status[shard] != STATUS_OK)
-            return fail(pass->shard_status[shard], "%s: an operation of the pass failed",
+    pool_run(pass->pool, pass->own_shards, phase_piece, &work);
+    for (int i = 0; i < pass->own_shards; i++)
+        if (pass->shard_status[pass->order[i]] != STATUS_OK)
+            return fail(pass->shard_status[pass->order[i]], "%s: an operation of the pass failed",
                         pass->ops->name);
     return STATUS_OK;
 }
 
-/* All shards operation by operation: statistics need all of them before anyone goes on. */
+static enum status share_norm(const struct pass *pass, int index) {
+    const struct step *step = &pass->steps[index];
+    if (!step_is_convolution(step) || step->convolution.norm == NULL)
+        return STATUS_OK;
+    return share_partials(pass, step->convolution.norm);
+}
+
+/* All shards operation by operation: statistics need all of them before anyone goes on. Gradients
+ * of batch-norms, which every rank makes, count with the first rank's first shard; the others' go
+ * to where the sum will stand. */
 static enum status run_together(const struct run *run) {
     struct pass *pass = run->pass;
-    /* the gradients of shard 0 */
-    struct slice all = pass_whole(pass, pass->gradients ? pass->gradients : run->gradient);
+    bool own = pass->gradients && cluster_first(pass->options.cluster);
+    struct slice all = pass_whole(pass, own ? pass->gradients : run->gradient);
     TRY(run_phase(run, PHASE_BEGIN, 0));
     for (int step = 0; step < pass->step_count; step++) {
         TRY(run_phase(run, PHASE_FORWARD, step));
+        TRY(share_norm(pass, step));
         TRY(norm_forward(pass, step, &all, 0));
     }
     TRY(run_phase(run, PHASE_LOSS, 0));
     for (int step = pass->step_count - 1; run->backward && step >= 0; step--) {
+        TRY(share_norm(pass, step));
         TRY(norm_backward(pass, step, &all, 0));
         TRY(run_phase(run, PHASE_BACKWARD, step));
     }
@@ -242,7 +254,7 @@ static enum status upload_batch(struct run *run) {
     const struct memory *memory = pass->ops->memory;
     const struct pass_batch *batch = run->batch;
     struct pass_batch *operands = &run->operands;
-    size_t images = pass->images, picture = pass->pictures.output.image_size;
+    size_t images = pass->own.count, picture = pass->pictures.output.image_size;
     *operands = *batch;
     if (!memory->separate)
         return STATUS_OK;
@@ -337,10 +349,12 @@ static enum status run_pass(struct run *run, struct pass_result *result) {
     TRY(run_recorded(run));
     TRY(pass->ops->memory->finish());
     *result = (struct pass_result){.losses = pass->losses, .hits = pass->hits};
+    const real *weights = run->batch->weights;
     if (run->batch->labels == NULL)
         return STATUS_OK;
+    TRY(share_results(pass, &weights));
     for (int image = 0; image < pass->images; image++) {
-        double weight = run->batch->weights ? run->batch->weights[image] : 1;
+        double weight = weights ? weights[image] : 1;
         result->loss += weight * pass->losses[image] / pass->images;
         result->correct += pass->hits[image];
     }
@@ -355,16 +369,29 @@ enum status pass_forward(struct pass *pass, const struct pass_batch *batch,
 
 enum { ADD_CHUNK = 1 << 13 };
 
+struct addition {
+    const struct pass *pass;
+    real *into;
+    const real *const *shards;
+    int shard_count;
+    size_t count;
+};
+
 static void add_chunk(void *context, int piece, int worker) {
     (void)worker;
-    const struct run *run = context;
-    const struct pass *pass = run->pass;
-    size_t first = (size_t)piece * ADD_CHUNK, count = pass->parameters.size - first;
+    const struct addition *addition = context;
+    size_t first = (size_t)piece * ADD_CHUNK, count = addition->count - first;
     const real *terms[MAX_SHARDS];
-    for (int shard = 0; shard < pass->shard_count; shard++)
-        terms[shard] = pass->gradients + shard * pass->gradient_stride + first;
-    pass->ops->add(run->gradient + first, terms, pass->shard_count,
-                   count < ADD_CHUNK ? count : ADD_CHUNK);
+    for (int shard = 0; shard < addition->shard_count; shard++)
+        terms[shard] = addition->shards[shard] + first;
+    addition->pass->ops->add(addition->into + first, terms, addition->shard_count,
+                             count < ADD_CHUNK ? count : ADD_CHUNK);
+}
+
+void pass_add(struct pass *pass, real *into, const real *const *shards, int shard_count,
+              size_t count) {
+    struct addition addition = {pass, into, shards, shard_count, count};
+    pool_run(pass->pool, (int)((count + ADD_CHUNK - 1) / ADD_CHUNK), add_chunk, &addition);
 }
 
 enum status pass_forward_backward(struct pass *pass, const struct pass_batch *batch, real *gradient,
@@ -375,8 +402,5 @@ enum status pass_forward_backward(struct pass *pass, const struct pass_batch *ba
                       .backward = true,
                       .gradient = gradient};
     TRY(run_pass(&run, result));
-    int chunks = (int)((pass->parameters.size + ADD_CHUNK - 1) / ADD_CHUNK);
-    if (pass->gradients)
-        pool_run(pass->pool, chunks, add_chunk, &run);
-    return STATUS_OK;
+    return pass->gradients ? share_gradients(pass, gradient) : STATUS_OK;
 }

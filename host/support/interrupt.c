@@ -16,6 +16,7 @@ void interrupt_catch(void) {
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGUSR1, &action, NULL); /* of batch systems, and of the launcher of ranks */
 }
 
 bool interrupt_requested(void) {

@@ -38,8 +38,9 @@ enum status evaluate_found(struct run *run, const char *name, const char *predic
     TRY_CLEANUP(tables_make(tables, &predictions));
     if (predictions_path != NULL)
         TRY_CLEANUP(predictions_write(&predictions, predictions_path, name));
-    TRY_CLEANUP(evaluation_write(evaluation_path(run, name, path), name, tables, &run->config.data,
-                                 &run->test));
+    const struct class_names names = run_class_names(run);
+    TRY_CLEANUP(
+        evaluation_write(evaluation_path(run, name, path), name, tables, &names, &run->test));
 done:
     predictions_release(&predictions);
     return status;

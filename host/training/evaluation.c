@@ -84,25 +84,27 @@ static int batches_of(const struct evaluator *evaluator, const struct image_set 
     return (images->count + evaluator->batch - 1) / evaluator->batch;
 }
 
-/* Gathers batch b of the set and tells the pass its size. */
+/* Gathers this rank's part of batch b of the set and tells the pass the batch's size. */
 static enum status gather(struct evaluator *evaluator, const struct subnetwork *sub,
                           const struct image_set *images, int b, int *count) {
     int batches = batches_of(evaluator, images);
     int first = (int)((int64_t)images->count * b / batches);
     int end = (int)((int64_t)images->count * (b + 1) / batches);
+    struct batch_group group = {.sub = sub, .images = end - first};
+    TRY(pass_set_groups(evaluator->pass, &group, 1));
+    struct image_range own = pass_own_images(evaluator->pass);
     const struct network *network = evaluator->network;
     struct resolution size = network_resolution(network, subnetwork_resolution(network, sub));
     size_t picture = (size_t)size.height * size.width * network->channels;
-    for (int i = first; i < end; i++) {
-        int image = images->indices ? images->indices[i] : i;
-        memcpy(evaluator->pictures + (size_t)(i - first) * picture,
+    for (int i = 0; i < own.count; i++) {
+        int place = first + own.first + i, image = images->indices ? images->indices[place] : place;
+        memcpy(evaluator->pictures + (size_t)i * picture,
                images->pictures->pixels + (size_t)image * picture, picture);
         if (images->pictures->labels != NULL)
-            evaluator->labels[i - first] = images->pictures->labels[image];
+            evaluator->labels[i] = images->pictures->labels[image];
     }
     *count = end - first;
-    struct batch_group group = {.sub = sub, .images = *count};
-    return pass_set_groups(evaluator->pass, &group, 1);
+    return STATUS_OK;
 }
 
 enum status evaluator_calibrate(struct evaluator *evaluator, const struct subnetwork *sub,

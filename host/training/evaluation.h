@@ -20,8 +20,8 @@ struct evaluator; /* owns a forward-only pass and buffers; borrows network, ops 
  * work at any. */
 int evaluator_batch(const struct network *network);
 
-/* options: epsilon, mean and deviation count; images: the batch, which calibration depends on, 0
- * for evaluator_batch(). */
+/* options: epsilon, mean, deviation and cluster (whose ranks share out every batch) count; images:
+ * the batch, which calibration depends on, 0 for evaluator_batch(). */
 enum status evaluator_create(struct evaluator **evaluator, const struct network *network,
                              const struct ops *ops, struct pool *pool,
                              const struct pass_options *options);

@@ -7,14 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-static json_t *classes_of(const struct tables *tables, const struct data_config *data) {
+static json_t *classes_of(const struct tables *tables, const struct class_names *names) {
     json_t *classes = json_array();
     for (int label = 0; label < tables->classes; label++) {
         char name[MAX_CLASS_NAME];
         int images = tables->of_class[label].images, correct = tables->of_class[label].correct;
         json_t *accuracy = images > 0 ? json_real((double)correct / images) : json_null();
         json_array_append_new(classes, json_pack("{s:s, s:i, s:i, s:o}", "name",
-                                                 class_name(data, label, name), "images", images,
+                                                 class_name(names, label, name), "images", images,
                                                  "correct", correct, "accuracy", accuracy));
     }
     return classes;
@@ -88,13 +88,13 @@ static enum status write_object(const char *path, const json_t *object) {
 }
 
 enum status evaluation_write(const char *path, const char *network, const struct tables *tables,
-                             const struct data_config *data, const struct pictures *pictures) {
+                             const struct class_names *names, const struct pictures *pictures) {
     double images = tables->images;
     json_t *hardest = json_array(); /* the object's, after it is packed */
     json_t *object = json_pack(
         "{s:s, s:s, s:i, s:f, s:f, s:f, s:o, s:o, s:o, s:o}", "format", "taper evaluation 2",
         "network", network, "images", tables->images, "top1", tables->top1 / images, "top5",
-        tables->top5 / images, "loss", tables->loss, "classes", classes_of(tables, data),
+        tables->top5 / images, "loss", tables->loss, "classes", classes_of(tables, names),
         "confusion", confusion_of(tables), "confused", confused_of(tables), "hardest", hardest);
     enum status status = object ? add_hardest(hardest, tables, pictures)
                                 : fail(STATUS_FAILED, "no memory for %s", path);

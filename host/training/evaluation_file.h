@@ -2,7 +2,7 @@
 #ifndef TAPER_EVALUATION_FILE_H
 #define TAPER_EVALUATION_FILE_H
 
-#include "data/dataset.h"
+#include "data/class_names.h"
 #include "training/predictions.h"
 
 /* {"format": "taper evaluation 1", "network": "found", "images": N,
@@ -18,6 +18,6 @@
  * probability of the right class first; index counts from 0. */
 enum { MOST_MATRIX_CLASSES = 100, MOST_CONFUSED = 1000 };
 enum status evaluation_write(const char *path, const char *network, const struct tables *tables,
-                             const struct data_config *data, const struct pictures *pictures);
+                             const struct class_names *names, const struct pictures *pictures);
 
 #endif

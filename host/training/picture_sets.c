@@ -143,14 +143,6 @@ enum status picture_sets_open(struct picture_sets *sets, const struct config *co
                                          : open_files(sets, config, pool);
 }
 
-enum status picture_sets_load(struct picture_sets *sets, const struct config *config,
-                              struct pool *pool) {
-    if (sets->split.train_count > 0)
-        return STATUS_OK;
-    TRY(picture_sets_open(sets, config, pool));
-    return picture_sets_decode(sets, 0, pool);
-}
-
 void picture_sets_release(struct picture_sets *sets) {
     for (int i = 0; i < 2; i++) {
         free(sets->drawn[i]);
@@ -164,17 +156,25 @@ void picture_sets_release(struct picture_sets *sets) {
     *sets = (struct picture_sets){0};
 }
 
+enum status picture_sets_open_test(struct picture_source **source, struct bad_pictures **bad,
+                                   const struct config *config, struct pool *pool) {
+    *source = NULL;
+    *bad = NULL;
+    TRY(open_source(source, bad, config, DATA_TEST, pool));
+    if (config->data.test_images > picture_source_count(*source))
+        return fail(STATUS_USAGE, "data.test_images is %d, but %s has only %d test images",
+                    config->data.test_images, config->data.folder, picture_source_count(*source));
+    return STATUS_OK;
+}
+
 static enum status decode_test(struct pictures *pictures, const struct picture_source *source,
                                struct bad_pictures *bad, const struct config *config,
                                struct resolution size, struct pool *pool) {
     const struct encoded_pictures encoded = {
         .source = source, .recipe = picture_sets_recipe(config, size), .bad = bad};
-    int count = picture_source_count(source), wanted = config->data.test_images, *numbers;
-    if (wanted > count)
-        return fail(STATUS_USAGE, "data.test_images is %d, but %s has only %d test images", wanted,
-                    config->data.folder, count);
-    if (wanted > 0)
-        count = wanted;
+    int count = config->data.test_images, *numbers;
+    if (count == 0)
+        count = picture_source_count(source);
     TRY(allocate(&numbers, (size_t)count, sizeof *numbers, "test images"));
     for (int i = 0; i < count; i++)
         numbers[i] = i;
@@ -183,20 +183,12 @@ static enum status decode_test(struct pictures *pictures, const struct picture_s
     return status;
 }
 
-enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **bad,
-                              const struct config *config, struct resolution size,
-                              struct pool *pool) {
-    struct picture_source *source = NULL;
-    enum status status;
-    *bad = NULL;
+enum status picture_sets_test(struct pictures *pictures, const struct picture_source *source,
+                              struct bad_pictures *bad, const struct config *config,
+                              struct resolution size, struct pool *pool) {
     *pictures = (struct pictures){0};
-    if (data_in_memory(&config->data)) {
-        TRY(pictures_load(pictures, &config->data, DATA_TEST));
-        return check_pictures(config, pictures);
-    }
-    TRY_CLEANUP(open_source(&source, bad, config, DATA_TEST, pool));
-    TRY_CLEANUP(decode_test(pictures, source, *bad, config, size, pool));
-done:
-    picture_source_close(source);
-    return status;
+    if (source != NULL)
+        return decode_test(pictures, source, bad, config, size, pool);
+    TRY(pictures_load(pictures, &config->data, DATA_TEST));
+    return check_pictures(config, pictures);
 }

@@ -27,27 +27,27 @@ struct picture_sets {
 };
 
 /* Starts as zeros, and does not move from then on; there is something to release also on failure.
- * Errors name file or key; pictures that are not what the network reads are one. */
-enum status picture_sets_load(struct picture_sets *sets, const struct config *config,
-                              struct pool *pool);
-/* Its first part, which is enough for a training: no picture of a file is decoded. */
+ * Errors name file or key; pictures that are not what the network reads are one. No picture of a
+ * file is decoded: that is enough for a training. */
 enum status picture_sets_open(struct picture_sets *sets, const struct config *config,
                               struct pool *pool);
-/* The image sets of a resolution, where there are several: those of the largest are loaded above,
- * the others are decoded when they are first wanted, and stay: images x height x width x channels
- * bytes each. */
+/* The image sets of a resolution, decoded when they are first wanted; they stay: images x height x
+ * width x channels bytes each. */
 enum status picture_sets_decode(struct picture_sets *sets, int resolution, struct pool *pool);
 void picture_sets_release(struct picture_sets *sets);
 
 /* Threads that make training pictures of files. */
 int picture_sets_decoders(const struct config *config, const struct pool *pool);
 
+/* The test part of a source of files, and what is bad of it: both are the caller's to release also
+ * on failure. */
+enum status picture_sets_open_test(struct picture_source **source, struct bad_pictures **bad,
+                                   const struct config *config, struct pool *pool);
 /* The test part, all in memory, as the evaluation of a network with pictures of this size sees it.
- * *bad: the bad ones among them, to be released by the caller also on failure; NULL where a source
- * cannot have any. */
-enum status picture_sets_test(struct pictures *pictures, struct bad_pictures **bad,
-                              const struct config *config, struct resolution size,
-                              struct pool *pool);
+ * source, bad: as they were opened; NULL for pictures in memory. */
+enum status picture_sets_test(struct pictures *pictures, const struct picture_source *source,
+                              struct bad_pictures *bad, const struct config *config,
+                              struct resolution size, struct pool *pool);
 
 /* How a picture file becomes one that a network of the run reads; a run on pictures in memory (idx)
  * knows no cut: there the whole file is stretched. */

@@ -88,6 +88,17 @@ size_t state_bytes(const struct training_state *state) {
     return bytes;
 }
 
+enum status state_broadcast(struct training_state *state, struct cluster *cluster) {
+    struct vector vectors[VECTORS];
+    vectors_of(state, vectors);
+    TRY(cluster_broadcast(cluster, &state->step, sizeof state->step));
+    TRY(cluster_broadcast(cluster, &state->guard, sizeof state->guard));
+    for (int i = 0; i < VECTORS; i++)
+        if (*vectors[i].values != NULL)
+            TRY(cluster_broadcast(cluster, *vectors[i].values, vectors[i].count * sizeof(real)));
+    return state->good != NULL ? state_broadcast(state->good, cluster) : STATUS_OK;
+}
+
 static enum status take_vectors(struct training_state *mirror, const struct memory *memory) {
     struct vector vectors[VECTORS];
     vectors_of(mirror, vectors);

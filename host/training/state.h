@@ -2,6 +2,7 @@
 #ifndef TAPER_STATE_H
 #define TAPER_STATE_H
 
+#include "cluster/cluster.h"
 #include "network/parameters.h"
 #include "training/training.h"
 
@@ -31,6 +32,9 @@ void state_release(struct training_state *state);
 
 /* Of all its vectors, the good state's too: what it holds, and about what its file does. */
 size_t state_bytes(const struct training_state *state);
+
+/* Rank 0's state becomes that of all ranks, which have the same vectors. */
+enum status state_broadcast(struct training_state *state, struct cluster *cluster);
 
 /* The averages begin where the weights and statistics do: after these are filled in. */
 void state_begin(struct training_state *state);

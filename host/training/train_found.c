@@ -90,6 +90,13 @@ static enum status is_done(const struct found *found, bool *done) {
     return STATUS_OK;
 }
 
+/* Rank 0 knows. */
+static enum status decide(const struct run *run, const struct found *found, bool *done) {
+    if (cluster_first(run->cluster))
+        TRY(is_done(found, done));
+    return cluster_broadcast(run->cluster, done, sizeof *done);
+}
+
 /* Fresh weights differ from the super-network's first ones, and so does the order of the images. */
 static uint64_t own_seed(const struct run *run) {
     uint64_t asked = run->config.train.seed;
@@ -178,6 +185,7 @@ static enum status train_network(struct run *run, struct found *found) {
                                  .network = &found->network,
                                  .ops = run->ops,
                                  .pool = run->pool,
+                                 .cluster = run->cluster,
                                  .pass = run_pass_options(&run->config),
                                  .groups = 1,
                                  .norm_momentum = config->norm_momentum,
@@ -187,7 +195,8 @@ static enum status train_network(struct run *run, struct found *found) {
                                  .hash = found->hash,
                                  .log = run->log,
                                  .times = &run->times};
-    TRY(clear_old_state(run, found));
+    if (cluster_first(run->cluster))
+        TRY(clear_old_state(run, found));
     TRY(file_exists(found->state_path) ? times_start(&run->times, step)
                                        : times_restart(&run->times, step));
     TRY(begin_state(run, found));
@@ -204,6 +213,7 @@ static enum status test_accuracy(struct run *run, const struct found *found, con
     struct evaluator *evaluator = NULL;
     struct subnetwork whole = subnetwork_largest(&found->network);
     struct pass_options options = run_pass_options(&run->config);
+    options.cluster = run->cluster;
     enum status status;
     TRY(run_test_pictures(run, &found->network));
     struct image_set images = {.pictures = &run->test, .count = run->test.count};
@@ -221,6 +231,8 @@ static enum status write_result(struct run *run, struct found *found) {
     const real *statistics = state_result_statistics(&found->state);
     char accuracy[32];
     TRY(test_accuracy(run, found, weights, statistics, &evaluation));
+    if (!cluster_first(run->cluster))
+        return STATUS_OK;
     snprintf(accuracy, sizeof accuracy, "%.6f", evaluation.accuracy);
     const struct metadata metadata[] = {
         {"format", found_format}, {"config_hash", found->hash_text}, {"test_accuracy", accuracy}};
@@ -236,13 +248,16 @@ enum status train_found(struct run *run, const char *name) {
     bool finished;
     enum status status;
     TRY_CLEANUP(found_open(&found, run, name));
-    TRY_CLEANUP(is_done(&found, &finished));
+    TRY_CLEANUP(cluster_agree(run->cluster, found.hash, found.yaml));
+    TRY_CLEANUP(decide(run, &found, &finished));
     if (finished) {
-        checkpoint_remove(found.state_path); /* a run may have been killed just before it did */
+        if (cluster_first(run->cluster)) /* a run may have been killed just before it did */
+            checkpoint_remove(found.state_path);
         status = log_say(run->log, "training of %s: done before", name);
         goto done;
     }
     TRY_CLEANUP(run_load_pictures(run));
+    TRY_CLEANUP(run_check_test_pictures(run));
     TRY_CLEANUP(picture_sets_decode(&run->sets, found.resolution, run->pool));
     TRY_CLEANUP(train_network(run, &found));
     TRY_CLEANUP(write_result(run, &found));

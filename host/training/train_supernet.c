@@ -61,8 +61,8 @@ enum status supernet_adopt(struct run *run, const char *path) {
     return status;
 }
 
-enum status supernet_weights(const struct run *run, const struct parameters *parameters,
-                             real *weights) {
+static enum status read_weights(const struct run *run, const struct parameters *parameters,
+                                real *weights) {
     char path[RUN_PATH];
     bool done;
     TRY(supernet_is_done(run, &done));
@@ -73,10 +73,29 @@ enum status supernet_weights(const struct run *run, const struct parameters *par
                         NULL);
 }
 
+enum status supernet_weights(const struct run *run, const struct parameters *parameters,
+                             real *weights) {
+    if (cluster_first(run->cluster))
+        TRY(read_weights(run, parameters, weights));
+    return cluster_broadcast(run->cluster, weights, parameters->size * sizeof *weights);
+}
+
+static enum status write_result(struct run *run, const struct parameters *parameters,
+                                const struct training_state *state, const char *state_path,
+                                const char *hash_text) {
+    char path[RUN_PATH], took[FORMAT_SIZE];
+    const struct metadata metadata[] = {{"format", format}, {"config_hash", hash_text}};
+    TRY(weights_write(run_path(run, "supernet.safetensors", path), parameters, state_result(state),
+                      NULL, NULL, 0, metadata, 2));
+    checkpoint_remove(state_path);
+    return log_say(run->log, "super-network trained in %s: %s",
+                   format_duration(took, times_of(&run->times, "supernet")), path);
+}
+
 static enum status train_anew(struct run *run, const struct parameters *parameters,
                               struct training_state *state) {
     const struct supernet_config *config = &run->config.supernet;
-    char state_path[RUN_PATH], path[RUN_PATH], hash_text[HASH_TEXT], took[FORMAT_SIZE];
+    char state_path[RUN_PATH], hash_text[HASH_TEXT];
     struct sampler sampler = {.seed = run->config.seed,
                               .kind = config->draw,
                               .warmup_epochs = config->width_warmup_epochs,
@@ -86,6 +105,7 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
                                  .network = &run->config.network,
                                  .ops = run->ops,
                                  .pool = run->pool,
+                                 .cluster = run->cluster,
                                  .pass = run_pass_options(&run->config),
                                  .images = {.feed = run->sets.feeds[0],
                                             .indices = run->sets.split.train,
@@ -105,17 +125,15 @@ static enum status train_anew(struct run *run, const struct parameters *paramete
     state_begin(state);
     TRY(train(&task, state));
     run_say_bad_pictures(run);
-    const struct metadata metadata[] = {{"format", format}, {"config_hash", hash_text}};
-    TRY(weights_write(run_path(run, "supernet.safetensors", path), parameters, state_result(state),
-                      NULL, NULL, 0, metadata, 2));
-    checkpoint_remove(state_path);
-    return log_say(run->log, "super-network trained in %s: %s",
-                   format_duration(took, times_of(&run->times, "supernet")), path);
+    return cluster_first(run->cluster) ? write_result(run, parameters, state, state_path, hash_text)
+                                       : STATUS_OK;
 }
 
 enum status train_supernet(struct run *run) {
     bool finished;
-    TRY(supernet_is_done(run, &finished));
+    TRY(run_decide(run, supernet_is_done, &finished));
+    if (finished && !cluster_first(run->cluster))
+        return STATUS_OK;
     if (finished) {
         char state_path[RUN_PATH]; /* of a run killed just before it removed it */
         checkpoint_remove(run_path(run, state_name, state_path));

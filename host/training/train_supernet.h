@@ -14,7 +14,7 @@ enum status supernet_is_done(const struct run *run, bool *done);
 /* Copies another run's super-network into the folder, if its keys agree. */
 enum status supernet_adopt(struct run *run, const char *path);
 
-/* Reads supernet.safetensors into weights[parameters->size]; it must be done. */
+/* Rank 0 reads supernet.safetensors for all into weights[parameters->size]; it must be done. */
 enum status supernet_weights(const struct run *run, const struct parameters *parameters,
                              real *weights);
 

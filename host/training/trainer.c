@@ -22,6 +22,7 @@ struct trainer {
     real *gradient, *statistics;
     struct subnetwork *subs;    /* [groups] */
     struct batch_group *groups; /* [groups] */
+    struct image_range own;     /* of a batch: this rank's */
     struct meter meter;
     double saved; /* when */
 };
@@ -55,9 +56,25 @@ static const struct picture_feed *feed_of(const void *task, int64_t step, double
     return &of->feeds[sampler_resolution(of->sampler, of->network, (uint64_t)step, epoch)];
 }
 
+/* Which part of a batch is this rank's does not depend on the step. */
+static enum status own_images(struct trainer *trainer, struct loader_options *images) {
+    const struct training_task *task = trainer->task;
+    TRY(pass_set_groups(trainer->pass, trainer->groups, task->groups));
+    int most = pass_most_ranks(trainer->pass), ranks = cluster_ranks(task->cluster);
+    if (ranks > most)
+        return fail(STATUS_USAGE,
+                    "%s: a batch is cut into %d parts, which is too little for %d ranks",
+                    task->name, most, ranks);
+    trainer->own = pass_own_images(trainer->pass);
+    images->own_first = trainer->own.first;
+    images->own_images = trainer->own.count;
+    return STATUS_OK;
+}
+
 static enum status create(struct trainer *trainer) {
     const struct training_task *task = trainer->task;
     struct pass_options options = task->pass;
+    options.cluster = task->cluster;
     options.images = task->config->batch_images;
     options.groups = task->groups;
     options.shared_norm = task->shared_norm;
@@ -69,12 +86,15 @@ static enum status create(struct trainer *trainer) {
         images.feed_of = feed_of;
         images.context = task;
     }
-    /* first: it refuses a batch that is too large before memory is taken for its pass */
-    TRY(loader_create(&trainer->loader, &images));
+    TRY(loader_check(
+        &images)); /* before memory is taken for the pass of a batch that is too large */
     TRY(pass_create(&trainer->pass, task->network, task->ops, task->pool, &options));
+    TRY(create_buffers(trainer));
+    TRY(own_images(trainer, &images));
+    TRY(loader_create(&trainer->loader, &images));
     trainer->batches = loader_batches(trainer->loader);
     trainer->steps = schedule_steps(task->config, trainer->batches);
-    return create_buffers(trainer);
+    return STATUS_OK;
 }
 
 static void release(struct trainer *trainer) {
@@ -111,8 +131,7 @@ static enum status forward_backward(struct trainer *trainer, struct pass_result 
                                .teacher_weight = (real)task->teacher_weight,
                                .temperature = (real)task->temperature};
     if (task->teacher)
-        TRY(teacher_logits(task->teacher, loaded.pictures, task->config->batch_images,
-                           &batch.teacher));
+        TRY(teacher_logits(task->teacher, loaded.pictures, trainer->own.count, &batch.teacher));
     TRY(set_groups(trainer));
     TRY(pass_set_parameters(trainer->pass, trainer->work.weights));
     return pass_forward_backward(trainer->pass, &batch, trainer->gradient, result);
@@ -143,7 +162,8 @@ static enum status update(struct trainer *trainer, double rate) {
 
 static enum status save(struct trainer *trainer) {
     TRY(state_from_mirror(trainer->state, &trainer->work, trainer->task->ops->memory));
-    TRY(checkpoint_save(trainer->state, trainer->task->state_path, trainer->task->hash));
+    if (cluster_first(trainer->task->cluster))
+        TRY(checkpoint_save(trainer->state, trainer->task->state_path, trainer->task->hash));
     trainer->saved = log_seconds();
     return times_save(trainer->task->times);
 }
@@ -186,6 +206,8 @@ static enum status step(struct trainer *trainer) {
 static enum status load(struct trainer *trainer) {
     const struct training_task *task = trainer->task;
     enum checkpoint_found found;
+    if (!cluster_first(task->cluster))
+        return STATUS_OK;
     TRY(checkpoint_load(trainer->state, task->state_path, task->hash, task->log, &found));
     if (found == CHECKPOINT_OTHER_KEYS)
         return fail(STATUS_USAGE,
@@ -198,16 +220,27 @@ static enum status load(struct trainer *trainer) {
     return STATUS_OK;
 }
 
+/* All ranks stop after the same step, whichever the signal came to. */
+static enum status interrupted(const struct trainer *trainer, bool *yes) {
+    int requested = interrupt_requested();
+    TRY(cluster_reduce(trainer->task->cluster, &requested, 1, CLUSTER_INT, CLUSTER_MOST));
+    *yes = requested != 0;
+    return STATUS_OK;
+}
+
 static enum status run(struct trainer *trainer) {
     const struct training_task *task = trainer->task;
+    bool stops;
     TRY(create(trainer));
     TRY(load(trainer));
+    TRY(state_broadcast(trainer->state, task->cluster));
     TRY(state_to_mirror(&trainer->work, trainer->state, task->ops->memory));
     meter_begin(&trainer->meter, task->log, task->name, trainer->state->step, trainer->steps);
     trainer->saved = log_seconds();
     while (trainer->state->step < trainer->steps) {
         TRY(step(trainer));
-        if (interrupt_requested()) {
+        TRY(interrupted(trainer, &stops));
+        if (stops) {
             TRY(save(trainer));
             return fail(STATUS_INTERRUPTED,
                         "%s is stopped after step %lld of %lld and saved; the same command goes on",

@@ -15,8 +15,9 @@ struct training_task {
     const struct network *network;
     const struct ops *ops;
     struct pool *pool;
+    struct cluster *cluster;      /* whose ranks share out every batch, or NULL */
     struct pass_options pass;     /* epsilon, mean, deviation; the rest is filled in */
-    struct loader_options images; /* batch_images is filled in */
+    struct loader_options images; /* what it makes of a batch is filled in */
 
     /* A super-network: ordered dropout draws the sub-network of each group. NULL: one network, in
      * one group, with running statistics. */
@@ -35,8 +36,9 @@ struct training_task {
     struct times *times;    /* or NULL */
 };
 
-/* Trains `state` to the end. An interrupt (support/interrupt.h) ends it after the running step with
- * everything saved and STATUS_INTERRUPTED. A loss that diverges is the guard's business (guard.h).
+/* Trains `state` to the end, on all ranks of the cluster to the same bits; rank 0 keeps the files.
+ * An interrupt (support/interrupt.h) ends it after the running step with everything saved and
+ * STATUS_INTERRUPTED. A loss that diverges is the guard's business (guard.h).
  */
 enum status train(const struct training_task *task, struct training_state *state);
 

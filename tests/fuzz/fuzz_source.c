@@ -1,5 +1,5 @@
 #include "fuzz_source.h"
-#include "data/picture_source.h"
+#include "data/class_names.h"
 #include "fuzz_file.h"
 
 #include <stdio.h>
@@ -10,11 +10,13 @@ static void use(const struct picture_source *source, size_t file_size) {
     struct picture_bytes bytes = {0};
     char name[PICTURE_NAME], class[MAX_CLASS_NAME];
     int classes = picture_source_classes(source);
+    const struct data_config config = {0};
+    const struct class_names names = {&config, picture_source_class_list(source)};
     for (int i = 0; i < picture_source_count(source); i++) {
         int label = picture_source_label(source, i);
         if (label < 0 || label >= classes || strchr(picture_source_name(source, i, name), '\n'))
             abort();
-        if (strlen(picture_source_class_name(source, label, class)) >= MAX_CLASS_NAME)
+        if (strlen(class_name(&names, label, class)) >= MAX_CLASS_NAME)
             abort();
         if (picture_source_read(source, i, &bytes) == STATUS_OK &&
             (bytes.size == 0 || bytes.size > file_size))
