@@ -3,23 +3,15 @@
 #
 #   tests/fresh_debian.sh FOLDER [SUITE]
 #
-# FOLDER must not exist; it is left behind, with both logs, for whoever wants to look. Packages come
-# from where this machine's own apt gets them (MIRROR overrides that).
+# FOLDER must not exist; it is left behind, with both logs, for whoever wants to look.
 set -eu
 [ $# -ge 1 ] || { sed -n '4s/^# *//p' "$0" >&2; exit 2; }
 # What is mounted below is seen by this script alone, and gone with it.
 [ -n "${TAPER_UNSHARED:-}" ] || TAPER_UNSHARED=1 exec unshare --mount sh "$0" "$@"
 root=$1 suite=${2:-bookworm}
 here=$(cd "$(dirname "$0")/.." && pwd)
-[ ! -e "$root" ] || { echo "fresh_debian.sh: $root exists" >&2; exit 2; }
-mirror=${MIRROR:-$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | head -n 1)}
 
-debootstrap --variant=minbase "$suite" "$root" "$mirror"
-# How this machine reaches packages, which may be a proxy or a mirror of its own.
-cp /etc/resolv.conf "$root/etc/resolv.conf"
-for part in apt.conf apt.conf.d auth.conf auth.conf.d trusted.gpg.d keyrings; do
-    [ ! -e "/etc/apt/$part" ] || cp -rL "/etc/apt/$part" "$root/etc/apt/"
-done
+"$here/tests/empty_debian.sh" "$root" "$suite"
 mkdir "$root/taper"
 git -C "$here" archive HEAD | tar -x -C "$root/taper"
 
