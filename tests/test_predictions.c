@@ -158,12 +158,13 @@ static void begin_many(struct predictions *predictions, int classes) {
 static json_t *evaluation_of(const struct tables *tables, size_t *size) {
     uint8_t pixels[FEW_IMAGES] = {0};
     const struct data_config data = {.class_name_count = 0};
+    const struct class_names numbers = {.config = &data};
     const struct pictures pictures = {
         .count = FEW_IMAGES, .height = 1, .width = 1, .channels = 1, .pixels = pixels};
     const char *path = test_path("evaluation.json");
     char *text;
     json_error_t error;
-    assert_int_equal(evaluation_write(path, "found", tables, &data, &pictures), STATUS_OK);
+    assert_int_equal(evaluation_write(path, "found", tables, &numbers, &pictures), STATUS_OK);
     assert_int_equal(file_read(path, 1 << 24, &text, size), STATUS_OK);
     json_t *json = json_loadb(text, *size, 0, &error);
     assert_non_null(json);

@@ -1,6 +1,7 @@
 /* What `taper estimate` measures, beside what a run would take. */
 #include "commands/probe.h"
 #include "commands/probe_loader.h"
+#include "search/scoring.h"
 #include "training/run.h"
 
 #include <setjmp.h>
@@ -32,6 +33,7 @@ static double bytes_of(const struct config *config, int images, int groups, bool
     options.images = images;
     options.groups = groups;
     options.backward = backward;
+    options.branches = backward ? 1 : SCORED_TOGETHER;
     assert_int_equal(pass_create(&pass, &config->network, ops, NULL, &options), STATUS_OK);
     double bytes = (double)pass_bytes(pass);
     pass_release(pass);
