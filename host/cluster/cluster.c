@@ -23,6 +23,20 @@ bool cluster_deterministic(const struct cluster *cluster) {
     return cluster == NULL || cluster->config.deterministic;
 }
 
+/* All hear who the others are. */
+static enum status meet(struct cluster *cluster) {
+    size_t *ends, bytes;
+    void *list = peers_describe(cluster->peers, cluster->rank, &bytes);
+    TRY(allocate(&ends, (size_t)cluster->ranks, sizeof *ends, "the ranks"));
+    for (int rank = 0; rank < cluster->ranks; rank++)
+        ends[rank] = (size_t)(rank + 1) * bytes;
+    enum status status = cluster_gather(cluster, list, ends);
+    free(ends);
+    if (status == STATUS_OK)
+        peers_watch(cluster->peers, cluster->rank);
+    return status;
+}
+
 enum status cluster_create(struct cluster **cluster, const struct transport *transport, void *state,
                            int rank, int ranks, const struct cluster_config *config) {
     TRY(allocate(cluster, 1, sizeof **cluster, "the ranks"));
@@ -31,7 +45,7 @@ enum status cluster_create(struct cluster **cluster, const struct transport *tra
     bool silent;
     enum status status = peers_create(&(*cluster)->peers, ranks);
     if (status == STATUS_OK)
-        status = peers_meet((*cluster)->peers, *cluster);
+        status = meet(*cluster);
     if (status == STATUS_OK)
         return STATUS_OK;
     cluster_close(*cluster, status, &silent);

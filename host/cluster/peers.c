@@ -56,16 +56,13 @@ static void describe_own(struct peer *peer) {
         snprintf(peer->name_space, sizeof peer->name_space, "%ld", peer->process);
 }
 
-enum status peers_meet(struct peers *peers, struct cluster *cluster) {
-    int own = cluster_rank(cluster);
-    size_t *ends;
+void *peers_describe(struct peers *peers, int own, size_t *bytes) {
     describe_own(&peers->list[own]);
-    TRY(allocate(&ends, (size_t)peers->ranks, sizeof *ends, "the ranks"));
-    for (int rank = 0; rank < peers->ranks; rank++)
-        ends[rank] = (size_t)(rank + 1) * sizeof *peers->list;
-    enum status status = cluster_gather(cluster, peers->list, ends);
-    free(ends);
-    TRY(status);
+    *bytes = sizeof *peers->list;
+    return peers->list;
+}
+
+void peers_watch(struct peers *peers, int own) {
     for (int rank = 0; rank < peers->ranks; rank++) {
         struct peer *peer = &peers->list[rank];
         peer->host[sizeof peer->host - 1] = peer->name_space[sizeof peer->name_space - 1] = '\0';
@@ -74,7 +71,6 @@ enum status peers_meet(struct peers *peers, struct cluster *cluster) {
             strcmp(peer->name_space, peers->list[own].name_space) == 0)
             peers->lives[rank] = (int)syscall(SYS_pidfd_open, (pid_t)peer->process, 0);
     }
-    return STATUS_OK;
 }
 
 const char *peers_name(const struct peers *peers, int rank, char name[PEER_NAME]) {

@@ -2,15 +2,20 @@
 #ifndef TAPER_PEERS_H
 #define TAPER_PEERS_H
 
-#include "cluster/cluster.h"
+#include "support/status.h"
+
+#include <stdbool.h>
+#include <stddef.h>
 
 struct peers; /* owned by the cluster */
 
 enum status peers_create(struct peers **peers, int ranks);
 void peers_release(struct peers *peers); /* NULL is fine */
 
-/* Tells the others who this process is, and hears of them. */
-enum status peers_meet(struct peers *peers, struct cluster *cluster);
+/* Who this process is, at its place in the list of all: *bytes a rank, for the ranks to gather. */
+void *peers_describe(struct peers *peers, int own, size_t *bytes);
+/* With that list complete: watches the others on this host. */
+void peers_watch(struct peers *peers, int own);
 
 /* "rank 3 (process 4711 on node07)" */
 enum { PEER_NAME = 128 };

@@ -2,6 +2,7 @@
 #ifndef TAPER_WAIT_H
 #define TAPER_WAIT_H
 
+#include "cluster/cluster.h"
 #include "cluster/peers.h"
 #include "cluster/transport.h"
 
