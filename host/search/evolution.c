@@ -114,7 +114,8 @@ static enum status draw_sample(struct evolution *evolution, bool crosses,
     return STATUS_OK;
 }
 
-static enum status draw_all(struct evolution *evolution) {
+static enum status draw_all(void *state) {
+    struct evolution *evolution = state;
     struct progress *progress = &evolution->progress;
     const struct search_config *config = &progress->space->config;
     int left = config->total_samples - progress->told;
@@ -129,16 +130,7 @@ static enum status draw_all(struct evolution *evolution) {
 
 static enum status ask(void *state, struct sample **samples, int *count) {
     struct evolution *evolution = state;
-    struct progress *progress = &evolution->progress;
-    if (progress->count == 0) {
-        enum status status = draw_all(evolution);
-        if (status != STATUS_OK) {
-            progress->count = 0; /* half an answer must not be taken for a whole one */
-            return status;
-        }
-    }
-    progress_answer(progress, samples, count);
-    return STATUS_OK;
+    return progress_ask(&evolution->progress, draw_all, evolution, samples, count);
 }
 
 /* Into the parents, if it is better than the last one of as many as there may be. */

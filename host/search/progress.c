@@ -40,6 +40,17 @@ void progress_answer(struct progress *progress, struct sample **samples, int *co
     *count = progress->count;
 }
 
+enum status progress_ask(struct progress *progress, enum status (*draw)(void *strategy),
+                         void *strategy, struct sample **samples, int *count) {
+    enum status status = progress->count == 0 ? draw(strategy) : STATUS_OK;
+    if (status != STATUS_OK) {
+        progress->count = 0; /* half an answer must not be taken for a whole one */
+        return status;
+    }
+    progress_answer(progress, samples, count);
+    return STATUS_OK;
+}
+
 enum status progress_check(const struct progress *progress, const struct sample *samples,
                            int count) {
     for (int i = 0; i < count; i++) {

@@ -27,6 +27,10 @@ void progress_add(struct progress *progress, const struct sample *sample);
 /* Gives the answer away. */
 void progress_answer(struct progress *progress, struct sample **samples, int *count);
 
+/* Lets a strategy draw its answer, unless there is one already, and gives it away. */
+enum status progress_ask(struct progress *progress, enum status (*draw)(void *strategy),
+                         void *strategy, struct sample **samples, int *count);
+
 /* Are these samples a whole, scored iteration, the next one? */
 enum status progress_check(const struct progress *progress, const struct sample *samples,
                            int count);

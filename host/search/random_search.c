@@ -58,7 +58,8 @@ static enum status draw_sample(struct random_search *search, struct random_seque
     return STATUS_OK;
 }
 
-static enum status draw_all(struct random_search *search) {
+static enum status draw_all(void *state) {
+    struct random_search *search = state;
     struct progress *progress = &search->progress;
     const struct search_space *space = progress->space;
     int left = space->config.total_samples - progress->told;
@@ -72,16 +73,7 @@ static enum status draw_all(struct random_search *search) {
 
 static enum status ask(void *state, struct sample **samples, int *count) {
     struct random_search *search = state;
-    struct progress *progress = &search->progress;
-    if (progress->count == 0) {
-        enum status status = draw_all(search);
-        if (status != STATUS_OK) {
-            progress->count = 0; /* half an answer must not be taken for a whole one */
-            return status;
-        }
-    }
-    progress_answer(progress, samples, count);
-    return STATUS_OK;
+    return progress_ask(&search->progress, draw_all, search, samples, count);
 }
 
 static enum status tell(void *state, struct sample *samples, int count) {
